@@ -1,0 +1,192 @@
+"""Cards: what a method is, read from its class and its docstring, never written by hand."""
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoo.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
+
+ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Translator", "Agent")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of a card: name, default, domain, meaning, and what a search may try."""
+
+    name: str
+    default: Any
+    accepts: str
+    meaning: str
+    search: Search | Fixed | list[Any] | None
+
+    @property
+    def required(self) -> bool:
+        """Whether the parameter has no default."""
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a reader, a search or a registry wants to know of a method."""
+
+    name: str
+    module: str
+    roles: tuple[str, ...]
+    input: str
+    summary: str
+    description: str
+    equations: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    attributes: dict[str, str]
+    notes: str
+    references: str
+    example: str
+    capabilities: tuple[str, ...] = field(default=())
+
+    @property
+    def role(self) -> str:
+        """The first role."""
+        return self.roles[0]
+
+    def missing(self) -> list[str]:
+        """Name the parts that a complete card has and this one lacks."""
+        parts = ("summary", "description", "equations", "references", "example", "roles")
+        absent = [part for part in parts if not getattr(self, part)]
+        return absent + [f"meaning of {p.name}" for p in self.parameters if not p.meaning]
+
+    def __str__(self) -> str:
+        """Write the card as a page of plain text."""
+        lines = [f"{self.name} - {', '.join(self.roles)} on {self.input}", "", self.summary, ""]
+        if self.description:
+            lines += [self.description, ""]
+        for equation in self.equations:
+            lines += ["    " + line for line in equation.splitlines()] + [""]
+        if self.capabilities:
+            lines += ["Capabilities: " + ", ".join(self.capabilities), ""]
+        lines.append("Parameters")
+        for p in self.parameters:
+            default = "required" if p.required else f"default {p.default!r}"
+            lines.append(f"  {p.name}: {p.accepts}; {default}")
+            lines += [f"      {line}" for line in p.meaning.splitlines()]
+        for title, text in (("Notes", self.notes), ("References", self.references)):
+            if text:
+                lines += ["", title, *("  " + line for line in text.splitlines())]
+        if self.example:
+            lines += ["", "Example", *("  " + line for line in self.example.splitlines())]
+        return "\n".join(lines)
+
+
+def read_card(cls: Any) -> Card:
+    """Read the card of an estimator class."""
+    sections = _sections(cls)
+    meanings = _entries(_inherited(cls, "Parameters"))
+    return Card(
+        name=cls.__name__,
+        module=cls.__module__,
+        roles=tuple(r for r in ROLES if any(b.__name__ == r for b in cls.__mro__[1:])),
+        input=cls.input.name,
+        summary=sections["Summary"],
+        description=_without_math(sections["Description"]),
+        equations=_equations("\n".join(sections.values())),
+        parameters=tuple(
+            Parameter(f.name, f.default, describe(f.hint), meanings.get(f.name, ""),
+                      search_range(f.hint))
+            for f in fields_of(cls).values()
+        ),
+        attributes=_entries(_inherited(cls, "Attributes")),
+        notes=_without_math(sections.get("Notes", "")),
+        references=sections.get("References", ""),
+        example=sections.get("Examples", ""),
+        capabilities=capabilities(cls),
+    )
+
+
+def capabilities(cls: Any) -> tuple[str, ...]:
+    """List what a method can do, from the same declarations that make it able to.
+
+    ``_learn`` names weights, validation data and incremental learning; the input declares sparse,
+    missing and categorical data; an engine adds its own through ``extra_capabilities``.
+    """
+    learns = cls.learns
+    found = {
+        "sample_weight": "w" in learns,
+        "validation_data": "val" in learns,
+        "partial_fit": "resume" in learns,
+        "callbacks": "steps" in learns,
+        "sparse": getattr(cls.input, "sparse", False),
+        "missing_values": getattr(cls.input, "missing", False),
+        "categories": getattr(cls.input, "categories", False),
+        "multi_output": cls.multi_output,
+        "probabilities": hasattr(cls, "_proba")
+        or (getattr(cls, "logits", False) and hasattr(cls, "_scores")),
+        "likelihood": hasattr(cls, "_log_likelihood"),
+    }
+    extra = tuple(getattr(cls, "extra_capabilities", ()))
+    return tuple(name for name, has in found.items() if has) + extra
+
+
+# -- reading numpydoc ---------------------------------------------------------------------------
+
+_UNDERLINE = re.compile(r"^-{3,}\s*$")
+
+
+def _sections(cls: Any) -> dict[str, str]:
+    """Cut the class's own docstring at its underlined titles."""
+    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+    lines = text.splitlines()
+    found: dict[str, list[str]] = {"Head": []}
+    title = "Head"
+    for i, line in enumerate(lines):
+        if i + 1 < len(lines) and _UNDERLINE.match(lines[i + 1]) and line.strip():
+            title = line.strip()
+            found[title] = []
+        elif not (_UNDERLINE.match(line) and i > 0 and lines[i - 1].strip() == title):
+            found[title].append(line)
+    sections = {name: "\n".join(body).strip() for name, body in found.items()}
+    summary, _, description = sections.pop("Head").partition("\n\n")
+    return {"Summary": summary.replace("\n", " "), "Description": description.strip()} | sections
+
+
+def _inherited(cls: Any, title: str) -> str:
+    """Join a section over the class and its ancestors, nearest first."""
+    parts = [
+        _sections(base).get(title, "") for base in cls.__mro__ if base.__module__ != "builtins"
+        and not base.__module__.startswith("sklearn")
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _entries(section: str) -> dict[str, str]:
+    """Read ``name : type`` entries and their indented meanings; the first word on a name stands."""
+    entries: dict[str, str] = {}
+    names: list[str] = []
+    body: list[str] = []
+
+    def close() -> None:
+        for name in names:
+            entries.setdefault(name, inspect.cleandoc("\n".join(body)))
+
+    for line in section.splitlines():
+        if line and not line[0].isspace():
+            close()
+            names = [n.strip() for n in line.partition(":")[0].split(",")]
+            body = []
+        else:
+            body.append(line.strip() if not body else line)
+    close()
+    return entries
+
+
+_MATH = re.compile(r"^\.\. math::[ ]*(?P<head>.*)\n?(?P<body>(?:(?:[ ]{2,}.*)?\n?)*)", re.MULTILINE)
+
+
+def _equations(text: str) -> tuple[str, ...]:
+    return tuple(
+        inspect.cleandoc((m["head"] + "\n" + m["body"]) if m["head"] else m["body"]).strip()
+        for m in _MATH.finditer(text)
+    )
+
+
+def _without_math(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", _MATH.sub("", text)).strip()

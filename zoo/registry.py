@@ -1,0 +1,263 @@
+"""The registry: which methods there are, found on disk and kept in an index.
+
+Nobody lists estimators by hand: ``python -m zoo.registry`` walks the families, reads every card and
+writes ``zoo/index.json`` (read for listings, without importing a single class) and
+``zoo/__init__.pyi`` (the public names). A test compares both with the modules on disk.
+"""
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+FAMILIES = (
+    "linear", "svm", "trees", "mlp", "noprop", "vision", "sequence", "text", "recommend",
+    "generative", "agents",
+)  # fmt: skip
+# Public names that are no estimators, by the module that defines them.
+FUNCTIONS = {
+    "persist": ("ZooFileError", "load", "save"),
+    "registry": ("all_estimators", "card", "matching"),
+}
+# Public modules.
+MODULES = ("conformance",)
+
+
+def entries(
+    role: str | None = None, input: str | None = None, capability: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the index rows of the methods that fit; None fits all. Imports no method.
+
+    Parameters
+    ----------
+    role : str, optional
+        "Classifier", "Regressor", "Transformer", "Sampler", "Translator" or "Agent" (any case).
+    input : str, optional
+        "table", "images", "series", "text", "pairs" or "env".
+    capability : str, optional
+        Such as "sample_weight", "sparse", "missing_values", "partial_fit", "gpu", "likelihood".
+    """
+    rows: list[dict[str, Any]] = json.loads((ROOT / "index.json").read_text(encoding="utf-8"))
+    for key, wanted in (("roles", role), ("input", input), ("capabilities", capability)):
+        if wanted is None:
+            continue
+        known = sorted({v for row in rows for v in _as_list(row[key])})
+        match = [v for v in known if v.lower() == wanted.lower()]
+        if not match:
+            raise ValueError(
+                f"{wanted!r} is none of the known values for "
+                f"{key.removesuffix('s') if key == 'roles' else key}: {', '.join(known)}."
+            )
+        rows = [row for row in rows if match[0] in _as_list(row[key])]
+    return rows
+
+
+def _as_list(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def find(name: str) -> Any:
+    """Return the estimator class of that name; nothing but the zoo's own classes."""
+    rows = {row["name"]: row for row in entries()}
+    if name not in rows:
+        from zoo.params import did_you_mean
+
+        raise ValueError(
+            f"the zoo has no method {name!r}.{did_you_mean(name, list(rows))} "
+            "`zoo list` shows what there is."
+        )
+    return getattr(importlib.import_module(rows[name]["module"]), name)
+
+
+def all_estimators(
+    role: str | None = None, input: str | None = None, capability: str | None = None
+) -> list[tuple[str, Any]]:
+    """Return (name, class) of the methods that fit, as scikit-learn's function of that name does.
+
+    Parameters
+    ----------
+    role, input, capability : str, optional
+        As in `entries`.
+
+    Examples
+    --------
+    >>> from zoo import all_estimators
+    >>> "Ridge" in dict(all_estimators(role="regressor", capability="sparse"))
+    True
+    """
+    return [(row["name"], find(row["name"])) for row in entries(role, input, capability)]
+
+
+def card(name: str) -> Any:
+    """Return the card of a method.
+
+    Examples
+    --------
+    >>> from zoo import card
+    >>> card("Ridge").roles
+    ('Regressor',)
+    """
+    return find(name).card()
+
+
+def matching(X: Any, y: Any = None) -> list[str]:
+    """Name the methods that could be fitted to this data as it is.
+
+    Parameters
+    ----------
+    X : any input of the zoo
+        Data.
+    y : array-like, optional
+        Targets; without them only methods that need none match.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from zoo import matching
+    >>> X = np.arange(20.0).reshape(10, 2)
+    >>> names = matching(X, X.sum(axis=1))
+    >>> "Ridge" in names, "LogisticRegression" in names
+    (True, False)
+    """
+    wanted, inputs = _needs(X), _inputs_of(X)
+    roles = _roles_for(y)
+    return [
+        row["name"]
+        for row in entries()
+        if row["input"] in inputs
+        and roles & set(row["roles"])
+        and wanted <= set(row["capabilities"])
+        and (getattr(y, "ndim", 1) < 2 or y.shape[1] == 1 or "multi_output" in row["capabilities"])
+    ]
+
+
+def _inputs_of(X: Any) -> set[str]:
+    """Say which inputs the container of X can be."""
+    import numpy as np
+
+    if hasattr(X, "columns"):
+        ids = X.shape[1] == 2 and all(dtype.kind in "iuO" for dtype in map(_numpy_dtype, X.dtypes))
+        return {"table", "pairs"} if ids else {"table"}
+    if hasattr(X, "tocsr"):
+        return {"table"}
+    if isinstance(X, list | tuple) or getattr(X, "dtype", None) == object:
+        if len(X) and all(isinstance(document, str) for document in X):
+            return {"text"}
+        if len(X) and len({np.shape(row) for row in X}) > 1:
+            return {"series"}
+        X = np.asarray(X)
+    if X.ndim == 4:
+        return {"images"}
+    if X.ndim == 3:
+        return {"images", "series"}
+    if X.ndim == 2:
+        ids = X.shape[1] == 2 and X.dtype.kind in "iuOU"
+        square = round(X.shape[1] ** 0.5) ** 2 == X.shape[1]
+        return (
+            ({"table", "series"} if X.dtype.kind in "iufb" else set())
+            | ({"pairs"} if ids else set())
+            | ({"images"} if square and X.dtype.kind in "iuf" else set())
+        )
+    return {"env"} if X.dtype.kind in "iu" else set()
+
+
+def _numpy_dtype(dtype: Any) -> Any:
+    import numpy as np
+
+    return dtype if isinstance(dtype, np.dtype) else np.dtype(object)
+
+
+def _needs(X: Any) -> set[str]:
+    """Say which capabilities X asks for: sparse, missing values, categories."""
+    import numpy as np
+
+    if hasattr(X, "tocsr"):
+        return {"sparse"}
+    if hasattr(X, "columns"):
+        strange = any(_numpy_dtype(d).kind not in "iufb" for d in X.dtypes)
+        missing = bool(X.isna().to_numpy().any())
+        return ({"categories"} if strange else set()) | ({"missing_values"} if missing else set())
+    if getattr(X, "dtype", None) is not None and X.dtype.kind == "f" and X.ndim == 2:
+        return {"missing_values"} if np.isnan(X).any() else set()
+    return set()
+
+
+def _roles_for(y: Any) -> set[str]:
+    if y is None:
+        return {"Transformer", "Sampler", "Agent"}
+    from sklearn.utils.multiclass import type_of_target
+
+    kind = type_of_target(y)
+    if kind in ("binary", "multiclass"):
+        import numpy as np
+
+        numeric = np.asarray(y).dtype.kind in "iufb"
+        return {"Classifier", "Regressor"} if numeric else {"Classifier", "Translator"}
+    return {"Regressor"} if kind.startswith("continuous") or kind == "multiclass-multioutput" else set()
+
+
+# -- building the index ---------------------------------------------------------------------------
+
+
+def leaf_modules() -> Iterator[str]:
+    """Name the modules of the families, in order."""
+    for family in FAMILIES:
+        for path in sorted((ROOT / family).glob("*.py")):
+            if not path.name.startswith("_"):
+                yield f"zoo.{family}.{path.stem}"
+
+
+def leaves_of(module: str) -> list[Any]:
+    """Return the estimators that a module defines."""
+    from zoo.base import Estimator
+
+    members = vars(importlib.import_module(module)).values()
+    return [
+        m
+        for m in members
+        if isinstance(m, type)
+        and issubclass(m, Estimator)
+        and m.__module__ == module
+        and not m.abstract
+    ]
+
+
+def build() -> tuple[str, str]:
+    """Return the text of the index and of the stub, as the modules on disk say."""
+    rows, stub = [], ['"""The public names of the zoo; written by `python -m zoo.registry`."""', ""]
+    for module in leaf_modules():
+        for cls in leaves_of(module):
+            c = cls.card()
+            rows.append(
+                {
+                    "name": c.name,
+                    "module": module,
+                    "roles": list(c.roles),
+                    "input": c.input,
+                    "summary": c.summary,
+                    "capabilities": list(c.capabilities),
+                }
+            )
+            stub.append(f"from .{module.removeprefix('zoo.')} import {c.name} as {c.name}")
+    stub += [
+        f"from .{module} import {name} as {name}"
+        for module, names in FUNCTIONS.items()
+        for name in names
+    ]
+    stub += [f"from . import {module} as {module}" for module in MODULES]
+    stub += ["", "__version__: str", ""]
+    rows.sort(key=lambda row: row["name"].lower())
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "\n".join(stub)
+
+
+def write() -> None:
+    """Write the index and the stub."""
+    index, stub = build()
+    (ROOT / "index.json").write_text(index, encoding="utf-8")
+    (ROOT / "__init__.pyi").write_text(stub, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
