@@ -47,7 +47,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from zoo.cards import Card, read_card
+from zoo.cards import Card, complete_docstring, read_card
 from zoo.inputs import Env, Input, Table, floating_dtype, n_rows, take, to_dtype
 from zoo.params import REQUIRED, Fixed, Seed, did_you_mean, fields_of, validate
 
@@ -311,8 +311,10 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
                 )
         _collect_fields(cls)
         cls.__init__ = _make_init(cls)  # type: ignore[method-assign]
-        if "_learn" in vars(cls):
+        if cls._learn is not Estimator._learn:
             _declare_fit(cls)
+        if not abstract:
+            cls.__doc__ = complete_docstring(cls)
         super().__init_subclass__(**kwargs)
 
     @classmethod
@@ -381,12 +383,9 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
                 "is None."
             )
         X = self.input.check(self, X, reset=not resume)
-        dtype = floating_dtype(X)
-        if resume:
-            dtype = self.dtype_
-            X = to_dtype(X, dtype)
-        else:
-            self.dtype_ = dtype
+        if not resume:
+            self.dtype_ = self._precision(X)
+        X = to_dtype(X, self.dtype_)
         n = n_rows(X)
         w = self._check_weights(sample_weight, X, n)
         y = self._check_y(y, n) if "y" in self.learns or self.needs_y else None
@@ -396,6 +395,10 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             y = y if y is None else y[rows]
         y, w = self._encode_y(y, w, resume=resume, classes=classes)
         return {"X": X, "y": y, "w": w}
+
+    def _precision(self, X: Any) -> np.dtype:
+        """Precision follows the input; an engine may offer another."""
+        return floating_dtype(X)
 
     def _check_weights(self, sample_weight: Any, X: Any, n: int) -> np.ndarray | None:
         if sample_weight is None:
@@ -541,8 +544,7 @@ def _make_init(cls: type[Estimator]) -> Callable[..., None]:
 
 def _declare_fit(cls: type[Estimator]) -> None:
     """Read what ``_learn`` names and give the class the fit that goes with it."""
-    learn = vars(cls)["_learn"]
-    names = tuple(inspect.signature(learn).parameters)[1:]
+    names = tuple(inspect.signature(cls._learn).parameters)[1:]
     for name in names:
         if name not in LEARN_NAMES:
             raise TypeError(
@@ -551,7 +553,7 @@ def _declare_fit(cls: type[Estimator]) -> None:
     if issubclass(cls, Classifier) and "w" not in names:
         raise TypeError(f"{cls.__name__}._learn must take w: every classifier has class_weight.")
     cls.learns = names
-    if "fit" not in vars(cls):
+    if getattr(cls, "fit", _fit) in _FITS.values():
         cls.fit = _FITS["w" in names, "val" in names]  # type: ignore[attr-defined]
     if "resume" in names:
         partial = _partial_fit_classes if issubclass(cls, Classifier) else _partial_fit

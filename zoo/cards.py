@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import dataclass, field
+from textwrap import indent
 from typing import Any
 
 from zoo.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
@@ -176,6 +177,46 @@ def _entries(section: str) -> dict[str, str]:
             body.append(line.strip() if not body else line)
     close()
     return entries
+
+
+def complete_docstring(cls: Any) -> str:
+    """Return the class's docstring with the parameters and attributes that it inherits.
+
+    ``help(MLPClassifier)`` then tells all, although each meaning is written once.
+    """
+    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+    sections = _sections(cls)
+    known = set(cls._defaults)
+    for title in ("Parameters", "Attributes"):
+        if title not in sections:
+            continue
+        own = _entries(sections[title])
+        more = []
+        for base in cls.__mro__[1:]:
+            if not base.__module__.startswith("sklearn") and base is not object:
+                section = _sections(base).get(title, "")
+                for name, (head, meaning) in _raw_entries(section).items():
+                    if name not in own and (title == "Attributes" or name in known):
+                        own[name] = meaning
+                        more.append(head + "\n" + indent(meaning, "    "))
+        if more:
+            body = sections[title]
+            text = text.replace(body, "\n".join([body, *more]), 1)
+    return text
+
+
+def _raw_entries(section: str) -> dict[str, tuple[str, str]]:
+    """Read entries with their heading line: name -> (line, meaning)."""
+    heads = {
+        name.strip(): line
+        for line in section.splitlines()
+        if line and not line[0].isspace()
+        for name in line.partition(":")[0].split(",")
+    }
+    return {
+        name: (name + ("" if ":" not in heads[name] else " :" + heads[name].partition(":")[2]), m)
+        for name, m in _entries(section).items()
+    }
 
 
 _MATH = re.compile(r"^\.\. math::[ ]*(?P<head>.*)\n?(?P<body>(?:(?:[ ]{2,}.*)?\n?)*)", re.MULTILINE)
