@@ -12,7 +12,7 @@ JOBS   ?= 2
 TEST_ENV := SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
             NUMBA_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE MPLBACKEND=Agg
 
-.PHONY: help demo test lint types bench docs clean
+.PHONY: help demo test lint types pytest bench docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test   lint, types and the whole default test suite (what CI runs)"
 	@echo "make lint   ruff only"
 	@echo "make types  mypy only"
+	@echo "make pytest tests only; more: make pytest PYTEST_ARGS='-m slow'"
 	@echo "make bench  measure against peers and print the tables (long)"
 	@echo "make docs   build the pages into docs/_build/html"
 	@echo "make clean  remove the virtual environment and what was built"
@@ -60,7 +61,9 @@ types: $(VENV)/.dev
 	@echo "==> types: mypy (strict on the floors)"
 	@$(BIN)/mypy
 
-test: lint types
+test: lint types pytest
+
+pytest: $(VENV)/.dev
 	@echo "==> tests: pytest, $(JOBS) processes"
 	@$(TEST_ENV) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --durations=15 $(PYTEST_ARGS)
 
