@@ -1,0 +1,262 @@
+"""Kernel functions on arrays: rows of a kernel matrix by matrix products, and a vectorised exp.
+
+`K(x, z)` is computed for a batch of rows at a time, `S = A @ B.T` by BLAS and then one pass over `S`
+in place. Nothing here ever holds more than the batch that was asked for.
+"""
+
+from copy import copy
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from scipy import sparse
+
+# min/max by comparison only become vector instructions when the compiler may ignore NaN; infinities
+# are used as masks, so `ninf` must stay out
+_MATH = {"nnan", "nsz", "arcp", "contract", "afn"}
+
+
+@intrinsic
+def _two_to_32(typing_context, z):
+    """2**n as float32, where z = n + 1.5 * 2**23 was rounded by the float32 addition."""
+
+    def codegen(context, builder, signature, args):
+        i32, f32 = ir.IntType(32), ir.FloatType()
+        n = builder.add(builder.bitcast(args[0], i32), ir.Constant(i32, 127))
+        return builder.bitcast(builder.shl(n, ir.Constant(i32, 23)), f32)
+
+    return types.float32(types.float32), codegen
+
+
+@intrinsic
+def _two_to_64(typing_context, z):
+    """2**n as float64, where z = n + 1.5 * 2**52 was rounded by the float64 addition."""
+
+    def codegen(context, builder, signature, args):
+        i64, f64 = ir.IntType(64), ir.DoubleType()
+        n = builder.add(builder.bitcast(args[0], i64), ir.Constant(i64, 1023))
+        return builder.bitcast(builder.shl(n, ir.Constant(i64, 52)), f64)
+
+    return types.float64(types.float64), codegen
+
+
+# no `reassoc` here: the compiler would cancel the rounding constant
+@njit(cache=True, nogil=True, inline="always")
+def _exp32(x):
+    f = np.float32
+    x = min(max(x, f(-87.0)), f(87.0))
+    z = x * f(1.4426950408889634) + f(12582912.0)
+    n = z - f(12582912.0)
+    r = (x - n * f(0.693359375)) + n * f(2.12194440e-4)
+    p = f(1.9875691500e-4)
+    p = p * r + f(1.3981999507e-3)
+    p = p * r + f(8.3334519073e-3)
+    p = p * r + f(4.1665795894e-2)
+    p = p * r + f(1.6666665459e-1)
+    p = p * r + f(5.0000001201e-1)
+    return (p * r * r + r + f(1.0)) * _two_to_32(z)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _exp64(x):
+    x = min(max(x, -708.0), 708.0)
+    z = x * 1.4426950408889634 + 6755399441055744.0
+    n = z - 6755399441055744.0
+    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
+    p = 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    return (p * r * r + r + 1.0) * _two_to_64(z)
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _rbf32(S, a, b, gamma, out, slots):
+    two, g = np.float32(2.0), np.float32(gamma)
+    for r in range(S.shape[0]):
+        s, o, ar = S[r], out[slots[r]], a[r]
+        for k in range(s.shape[0]):
+            o[k] = _exp32(-g * max(ar + b[k] - two * s[k], np.float32(0.0)))
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _rbf64(S, a, b, gamma, out, slots):
+    for r in range(S.shape[0]):
+        s, o, ar = S[r], out[slots[r]], a[r]
+        for k in range(s.shape[0]):
+            o[k] = _exp64(-gamma * max(ar + b[k] - 2.0 * s[k], 0.0))
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _poly(S, gamma, coef0, degree, out, slots):
+    for r in range(S.shape[0]):
+        s, o = S[r], out[slots[r]]
+        for k in range(s.shape[0]):
+            t = gamma * s[k] + coef0
+            p = t
+            for _ in range(degree - 1):
+                p = p * t
+            o[k] = p
+
+
+@njit(cache=True, nogil=True)
+def _tanh(S, gamma, coef0, out, slots):
+    for r in range(S.shape[0]):
+        s, o = S[r], out[slots[r]]
+        for k in range(s.shape[0]):
+            o[k] = np.tanh(gamma * s[k] + coef0)
+
+
+@njit(cache=True, nogil=True)
+def _scatter(S, out, slots):
+    for r in range(S.shape[0]):
+        out[slots[r]] = S[r]
+
+
+@njit(cache=True, nogil=True)
+def _csr_products(data, indices, indptr, A, out):
+    """out[r, k] = <A[r], row k of the CSR matrix>, A dense."""
+    for k in range(indptr.shape[0] - 1):
+        s, e = indptr[k], indptr[k + 1]
+        for r in range(A.shape[0]):
+            Ar = A[r]
+            t = 0.0
+            for p in range(s, e):
+                t += data[p] * Ar[indices[p]]
+            out[r, k] = t
+
+
+class Kernel:
+    """Rows of the kernel matrix between any points and the fixed columns `Z`.
+
+    Parameters
+    ----------
+    Z : ndarray or CSR of shape (n, d)
+        The column points (for a precomputed kernel: unused but for its length).
+    kind : {"linear", "poly", "rbf", "sigmoid", "precomputed"} or callable
+    gamma, coef0, degree : kernel constants
+    dtype : numpy.float32 or numpy.float64
+    centre : bool
+        Shift the data by its mean before rounding. Harmless where the kernel is a function of
+        differences (rbf), and for the linear kernel where the dual variables sum to zero; it saves
+        the digits that a large offset would eat.
+    """
+
+    def __init__(self, Z, kind, gamma=1.0, coef0=0.0, degree=3, dtype=np.float32, centre=True):
+        self.kind, self.gamma, self.coef0, self.degree = kind, gamma, coef0, degree
+        self.dtype = np.dtype(dtype)
+        self.sparse = sparse.issparse(Z)
+        self.n = Z.shape[0]
+        self.width = 1 if kind == "precomputed" else Z.shape[1]
+        self.mean = None
+        self.raw = Z
+        self.columns = None
+        self._buffer = np.empty(0, self.dtype)
+        if callable(kind) or kind == "precomputed":
+            self.Z = Z
+            return
+        if self.sparse:
+            self.Z = sparse.csr_array(Z, dtype=self.dtype)
+            self.norms = np.asarray(self.Z.multiply(self.Z).sum(axis=1), dtype=np.float64).ravel()
+        else:
+            if centre and kind in ("rbf", "linear"):
+                self.mean = Z.mean(axis=0, dtype=np.float64)
+                self.Z = np.ascontiguousarray(Z - self.mean, dtype=self.dtype)
+            else:
+                self.Z = np.ascontiguousarray(Z, dtype=self.dtype)
+            self.norms = np.einsum("ij,ij->i", self.Z, self.Z, dtype=np.float64)
+        self.norms = self.norms.astype(self.dtype)
+
+    def subset(self, index):
+        """The same kernel with only the columns `index`."""
+        if index.size == self.n:
+            return self
+        part = copy(self)
+        part.n = index.size
+        part._buffer = np.empty(0, self.dtype)
+        if self.kind == "precomputed":
+            part.columns = index if self.columns is None else self.columns[index]
+            return part
+        part.Z = self.Z[index]
+        if not callable(self.kind):
+            part.norms = self.norms[index]
+        return part
+
+    def rows_of(self, parent, index, out, slots):
+        """As `rows`, with `index` counted among the columns of `parent`."""
+        if self.kind == "precomputed":
+            at = slice(None) if self.columns is None else self.columns
+            who = index if parent.columns is None else parent.columns[index]
+            for i, s in zip(who, slots, strict=True):
+                out[s] = self.Z[i, at]
+        elif callable(self.kind):
+            out[slots] = self.kind(parent.Z[index], self.Z)
+        else:
+            A = parent.Z[index]
+            self._finish(A.toarray() if self.sparse else A, parent.norms[index], out, slots)
+
+    def diagonal(self):
+        """K(z, z) for every column point."""
+        if self.kind == "precomputed":
+            k = np.arange(self.n) if self.columns is None else self.columns
+            return np.ascontiguousarray(self.Z[k, k], dtype=self.dtype)
+        if callable(self.kind):
+            return np.array(
+                [np.asarray(self.kind(self.Z[k : k + 1], self.Z[k : k + 1]))[0, 0]
+                 for k in range(self.n)], dtype=self.dtype)
+        if self.kind == "rbf":
+            return np.ones(self.n, self.dtype)
+        s = self.norms.astype(np.float64)
+        if self.kind == "poly":
+            s = (self.gamma * s + self.coef0) ** self.degree
+        elif self.kind == "sigmoid":
+            s = np.tanh(self.gamma * s + self.coef0)
+        return s.astype(self.dtype)
+
+    def rows(self, index, out, slots):
+        """Write K(Z[index], Z) into the rows `slots` of `out`."""
+        self.rows_of(self, index, out, slots)
+
+    def between(self, A, out):
+        """Write K(A, Z) into `out`, A in the units of the user's data."""
+        m = A.shape[0]
+        if self.kind == "precomputed":
+            out[:] = A
+        elif callable(self.kind):
+            out[:] = self.kind(A, self.raw)
+        else:
+            if sparse.issparse(A):
+                A = A.toarray()
+            A = np.ascontiguousarray(A if self.mean is None else A - self.mean, dtype=self.dtype)
+            a = np.einsum("ij,ij->i", A, A, dtype=np.float64).astype(self.dtype)
+            self._finish(A, a, out, np.arange(m))
+
+    def _finish(self, A, a, out, slots):
+        m = A.shape[0]
+        if self._buffer.size < m * self.n:
+            self._buffer = np.empty(m * self.n, self.dtype)
+        S = self._buffer[: m * self.n].reshape(m, self.n)
+        if self.sparse:
+            _csr_products(self.Z.data, self.Z.indices, self.Z.indptr, A, S)
+        elif m == 1:
+            np.dot(self.Z, A[0], out=S[0])
+        else:
+            np.dot(A, self.Z.T, out=S)
+        f = self.dtype.type
+        if self.kind == "rbf":
+            rbf = _rbf32 if self.dtype == np.float32 else _rbf64
+            rbf(S, a, self.norms, f(self.gamma), out, slots)
+        elif self.kind == "poly":
+            _poly(S, f(self.gamma), f(self.coef0), self.degree, out, slots)
+        elif self.kind == "sigmoid":
+            _tanh(S, f(self.gamma), f(self.coef0), out, slots)
+        else:
+            _scatter(S, out, slots)

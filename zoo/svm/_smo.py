@@ -1,0 +1,439 @@
+"""Sequential minimal optimisation, one engine for SVC, SVR and one-class problems.
+
+The problem, in signed variables `u` (for a classifier `u_i = y_i alpha_i`):
+
+    minimise   1/2 u'K u + q'u + eps |u|_1     subject to   sum(u) = const,   lo <= u <= hi
+
+`F = K u + q` is kept up to date. Raising `u_i` changes the objective at the rate `F_i + up_i`, lowering
+`u_j` at `-(F_j + dn_j)`, where `up` and `dn` hold the slope of `eps |u|` on that side (0 for a
+classifier) and +-inf where the bound forbids the move. So the violating pair, the stopping rule and
+the bias are the same three lines for all problems, and the passes over `n` have no branch.
+
+One step (Fan, Chen and Lin 2005, second-order selection):
+
+    i = argmin F + up,   m = F_i + up_i
+    j = argmax b_j^2 / a_j   over   b_j = F_j + dn_j - m > 0,   a_j = K_ii + K_jj - 2 K_ij
+    u_i += t,  u_j -= t,  F += t (K_i - K_j),     t = b_j / a_j  clipped to the box
+
+K, not Q, stands in the denominator, for the reason given in SVC's notes. Kernel rows live in float32
+in a cache that grows row by row; a missing row returns control to Python, where a batch of rows (the
+missing one and the worst violators) is made by one matrix product.
+"""
+
+import time
+
+import numpy as np
+from numba import njit
+
+from zoo.svm._kernels import Kernel
+
+_MATH = {"nnan", "nsz", "arcp", "contract"}
+_BLOCK = 1024
+_TAU = 1e-12
+
+DONE, MISSING, PAUSE, UNBOUNDED = 0, 1, 2, 3
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _bounds_of(u, lo, hi, eps, i, up, dn):
+    """Slopes on both sides of u_i, or +-inf where the box ends."""
+    if u[i] >= hi[i]:
+        up[i] = np.inf
+    else:
+        up[i] = eps if u[i] >= 0.0 else -eps
+    if u[i] <= lo[i]:
+        dn[i] = -np.inf
+    else:
+        dn[i] = -eps if u[i] <= 0.0 else eps
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _slopes(u, lo, hi, eps, up, dn):
+    for i in range(u.shape[0]):
+        _bounds_of(u, lo, hi, eps, i, up, dn)
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _update_block(F, Ki, Kj, up, dn, t):
+    least, most = np.inf, -np.inf
+    for k in range(F.shape[0]):
+        f = F[k] + t * (np.float64(Ki[k]) - np.float64(Kj[k]))
+        F[k] = f
+        least = min(least, f + up[k])
+        most = max(most, f + dn[k])
+    return least, most
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _scan_block(F, up, dn):
+    least, most = np.inf, -np.inf
+    for k in range(F.shape[0]):
+        least = min(least, F[k] + up[k])
+        most = max(most, F[k] + dn[k])
+    return least, most
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _gain_block(F, dn, Ki, diag, m, dii):
+    best = np.float32(0.0)
+    two, tau = np.float32(2.0), np.float32(_TAU)
+    for k in range(F.shape[0]):
+        b = np.float32(F[k] + dn[k] - m)
+        a = max(dii + diag[k] - two * Ki[k], tau)
+        best = max(best, b * abs(b) / a)
+    return best
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _find_up(F, up, m):
+    for k in range(F.shape[0]):
+        if F[k] + up[k] == m:
+            return k
+    return -1
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _find_gain(F, dn, Ki, diag, m, dii, least):
+    """First index whose gain reaches `least` (a rounding below the block's own maximum)."""
+    two, tau = np.float32(2.0), np.float32(_TAU)
+    for k in range(F.shape[0]):
+        b = np.float32(F[k] + dn[k] - m)
+        a = max(dii + diag[k] - two * Ki[k], tau)
+        if b * abs(b) / a >= least:
+            return k
+    return -1
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _run(F, u, lo, hi, eps, up, dn, diag, rows, slot, used, clock, state, tol, steps):
+    """Steps until converged, a row is missing, or the given number of them is done.
+
+    `state` = (i waiting, gap, least, most).
+    """
+    n = F.shape[0]
+    tick = clock[0]
+    for _ in range(steps):
+        i = np.int64(state[0])
+        if i < 0:
+            # a fresh scan: after the start and after every resume that has no pair in hand
+            least, most, at = np.inf, -np.inf, 0
+            for s in range(0, n, _BLOCK):
+                e = min(s + _BLOCK, n)
+                lb, mb = _scan_block(F[s:e], up[s:e], dn[s:e])
+                if lb < least:
+                    least, at = lb, s
+                most = max(most, mb)
+            state[1], state[2], state[3] = most - least, least, most
+            if most - least < tol:
+                clock[0] = tick
+                return DONE, -1
+            e = min(at + _BLOCK, n)
+            i = at + _find_up(F[at:e], up[at:e], least)
+            state[0] = i
+        m = state[2]
+        if slot[i] < 0:
+            clock[0] = tick
+            return MISSING, i
+        tick += 1
+        used[slot[i]] = tick
+        Ki = rows[slot[i]]
+        dii = diag[i]
+        best, at = np.float32(0.0), 0
+        for s in range(0, n, _BLOCK):
+            e = min(s + _BLOCK, n)
+            g = _gain_block(F[s:e], dn[s:e], Ki[s:e], diag[s:e], m, dii)
+            if g > best:
+                best, at = g, s
+        e = min(at + _BLOCK, n)
+        j = at + _find_gain(F[at:e], dn[at:e], Ki[at:e], diag[at:e], m, dii,
+                            best * np.float32(0.9999))
+        if slot[j] < 0:
+            clock[0] = tick
+            return MISSING, j
+        used[slot[j]] = tick
+        Kj = rows[slot[j]]
+        b = F[j] + dn[j] - m
+        a = max(np.float64(diag[i]) + np.float64(diag[j]) - 2.0 * np.float64(Ki[j]), _TAU)
+        t = b / a
+        # eps |u| has a kink at zero: a step ends there and the next one may go on
+        ceiling = hi[i] if (eps == 0.0 or u[i] >= 0.0) else 0.0
+        floor = lo[j] if (eps == 0.0 or u[j] <= 0.0) else 0.0
+        ri, rj = ceiling - u[i], u[j] - floor
+        if t >= ri or t >= rj:
+            if ri == np.inf and rj == np.inf:
+                return UNBOUNDED, i
+            t = min(ri, rj)
+        u[i] = ceiling if t >= ri else u[i] + t
+        u[j] = floor if t >= rj else u[j] - t
+        _bounds_of(u, lo, hi, eps, i, up, dn)
+        _bounds_of(u, lo, hi, eps, j, up, dn)
+        least, most, at = np.inf, -np.inf, 0
+        for s in range(0, n, _BLOCK):
+            e = min(s + _BLOCK, n)
+            lb, mb = _update_block(F[s:e], Ki[s:e], Kj[s:e], up[s:e], dn[s:e], t)
+            if lb < least:
+                least, at = lb, s
+            most = max(most, mb)
+        clock[1] += 1
+        state[1], state[2], state[3] = most - least, least, most
+        if most - least < tol:
+            state[0] = -1
+            clock[0] = tick
+            return DONE, -1
+        e = min(at + _BLOCK, n)
+        state[0] = at + _find_up(F[at:e], up[at:e], least)
+    clock[0] = tick
+    return PAUSE, -1
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _worst(F, up, dn, slot, wanted, least, most, picked):
+    """The missing row, then one violator from each of len(picked) - 1 strips. Returns how many."""
+    n, B = F.shape[0], picked.shape[0]
+    picked[0] = wanted
+    c = 1
+    for r in range(B - 1):
+        s, e = r * n // (B - 1), (r + 1) * n // (B - 1)
+        v, at = 0.0, -1
+        for k in range(s, e):
+            x = max(most - F[k] - up[k], F[k] + dn[k] - least)
+            if x > v and slot[k] < 0:
+                v, at = x, k
+        if at >= 0 and at != wanted:
+            picked[c] = at
+            c += 1
+    return c
+
+
+def _batch_width(d, free):
+    """How many rows to make at once: what a matrix product wants while the cache has room, else one."""
+    ideal = 4 if d < 10 else 16 if d < 200 else 64
+    return max(1, min(ideal, free))
+
+
+class _Cache:
+    """Kernel rows in one flat buffer, which is touched only as far as it is filled."""
+
+    def __init__(self, n, megabytes):
+        self.cells = int(max(2 * n, min(n * n, megabytes * 2**20 // 4)))
+        self.flat = np.empty(self.cells, np.float32)
+        self.filled = 0
+        self._shape(n)
+        self.slot = np.full(n, -1, np.int64)
+        self.owner = np.full(self.capacity, -1, np.int64)
+        self.used = np.zeros(self.capacity, np.int64)
+
+    def _shape(self, n):
+        self.n = n
+        self.capacity = int(min(n, self.cells // n))
+        self.rows = self.flat[: self.capacity * n].reshape(self.capacity, n)
+
+    def fetch(self, kernel, picked, keep, tick):
+        """Make the rows `picked`, giving up the least recently used ones but never row `keep`."""
+        fresh = min(picked.size, self.capacity - self.filled)
+        slots = np.arange(self.filled, self.filled + fresh)
+        if fresh < picked.size:
+            stale = self.used.copy()
+            stale[slots] = np.iinfo(np.int64).max
+            if keep >= 0 and self.slot[keep] >= 0:
+                stale[self.slot[keep]] = np.iinfo(np.int64).max
+            lost = picked.size - fresh
+            old = np.argpartition(stale, lost - 1)[:lost]
+            self.slot[self.owner[old]] = -1
+            slots = np.concatenate([slots, old])
+        kernel.rows(picked, self.rows, slots)
+        self.slot[picked], self.owner[slots], self.used[slots] = slots, picked, tick
+        self.filled += fresh
+
+    def narrow(self, keep):
+        """Keep only the columns `keep` (and the rows that these own)."""
+        live = np.flatnonzero(self.slot[keep] >= 0)
+        slots = self.slot[keep][live]
+        order = np.argsort(slots)
+        live, slots = live[order], slots[order]
+        _compact(self.flat, self.n, slots, keep)
+        used = self.used[slots]
+        self._shape(keep.size)
+        self.filled = live.size
+        self.slot = np.full(keep.size, -1, np.int64)
+        self.slot[live] = np.arange(live.size)
+        self.owner = np.full(self.capacity, -1, np.int64)
+        self.owner[: live.size] = live
+        self.used = np.zeros(self.capacity, np.int64)
+        self.used[: live.size] = used
+
+    def forget(self, n):
+        """Start again with rows of length n."""
+        self._shape(n)
+        self.filled = 0
+        self.slot = np.full(n, -1, np.int64)
+        self.owner = np.full(self.capacity, -1, np.int64)
+        self.used = np.zeros(self.capacity, np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _compact(flat, n, slots, keep):
+    # destinations never overtake sources because slots are ascending and rows only get shorter
+    m = keep.shape[0]
+    for r in range(slots.shape[0]):
+        source, target = slots[r] * n, r * m
+        for c in range(m):
+            flat[target + c] = flat[source + keep[c]]
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _movable(F, up, dn, least, most):
+    """True where a variable is free or could still pair with the worst violators."""
+    out = np.empty(F.shape[0], np.bool_)
+    for k in range(F.shape[0]):
+        stuck_high = up[k] == np.inf and F[k] + dn[k] < least
+        stuck_low = dn[k] == -np.inf and F[k] + up[k] > most
+        out[k] = not (stuck_high or stuck_low)
+    return out
+
+
+def _add_products(kernel, F, at, index, v):
+    """F[at] += K[at, index] v, in blocks that stay small."""
+    columns = kernel.subset(at)
+    width = int(max(1, min(64, 2**22 // max(at.size, 1))))
+    block = np.empty((width, at.size), np.float32)
+    total = np.zeros(at.size)
+    for s in range(0, index.size, width):
+        piece = index[s : s + width]
+        columns.rows_of(kernel, piece, block, np.arange(piece.size))
+        total += v[s : s + width] @ block[: piece.size]
+    F[at] += total
+
+
+def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, max_iter=-1,
+        shrinking=True, pause=None, time_limit=None):
+    """Solve the problem at the head of this file.
+
+    Parameters
+    ----------
+    kernel : Kernel whose n columns are the n variables, float32
+    q, lo, hi : float64 arrays of length n
+    u : feasible start, zeros by default
+    eps : weight of |u|_1
+    tol : stop when the largest violation is below
+    cache_size : megabytes for kernel rows
+    max_iter : -1 for no limit
+    shrinking : leave out variables that rest at a bound, where the cache cannot hold all rows
+    pause : called as pause(n_iter, gap) a few times a second; True stops
+    time_limit : seconds, or None
+
+    Returns
+    -------
+    u, F, b, n_iter, gap, status
+        status is "converged", "max_iter", "time_limit", "stopped" or "unbounded"
+    """
+    n = kernel.n
+    u_all = np.zeros(n) if u is None else np.array(u, dtype=np.float64)
+    F_all = np.array(q, dtype=np.float64)
+    diag_all = kernel.diagonal().astype(np.float32)
+    everything = np.arange(n)
+    nonzero = np.flatnonzero(u_all)
+    if nonzero.size:
+        _add_products(kernel, F_all, everything, nonzero, u_all[nonzero])
+
+    cache = _Cache(n, cache_size)
+    # with room for every row there is nothing to win: full passes are cheap beside lost rows
+    shrinking = shrinking and n >= 2000 and cache.capacity < 0.6 * n
+    active, local, history = everything, kernel, []
+    u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
+    up, dn = np.empty(n), np.empty(n)
+    _slopes(u, lo_a, hi_a, eps, up, dn)
+    state = np.array([-1.0, np.inf, 0.0, 0.0])
+    clock = np.zeros(2, np.int64)
+    d = kernel.width
+    every = min(n, 1000)
+    next_look = every
+    finishing = False
+    status, started = "converged", time.monotonic()
+    while True:
+        steps = max(64, int(1e8 // active.size))
+        if max_iter >= 0:
+            steps = min(steps, max_iter - int(clock[1]))
+        if shrinking:
+            steps = min(steps, max(1, next_look - int(clock[1])))
+        if steps <= 0:
+            status = "max_iter"
+            break
+        before = clock[1]
+        code, want = _run(F, u, lo_a, hi_a, eps, up, dn, diag, cache.rows, cache.slot, cache.used,
+                          clock, state, tol, steps)
+        if code == UNBOUNDED:
+            status = "unbounded"
+            break
+        if code == DONE and not history:
+            break
+        if code == MISSING:
+            width = _batch_width(d, cache.capacity - cache.filled)
+            picked = np.empty(width, np.int64)
+            count = _worst(F, up, dn, cache.slot, want, state[2], state[3], picked)
+            cache.fetch(local, picked[:count], int(state[0]), clock[0])
+        if before != clock[1] or code == PAUSE:
+            if time_limit is not None and time.monotonic() - started > time_limit:
+                status = "time_limit"
+                break
+            if pause is not None and pause(int(clock[1]), float(state[1])):
+                status = "stopped"
+                break
+        if code == DONE or (history and not finishing and state[1] < 10 * tol):
+            # the first look back comes early, so that wrongly dropped variables are found in time
+            finishing = True
+            u_all, F_all = _restore(kernel, u_all, F_all, active, u, F, history)
+            keep = everything
+            history = []
+            active, local = everything, kernel
+            u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
+            up, dn = np.empty(n), np.empty(n)
+            _slopes(u, lo_a, hi_a, eps, up, dn)
+            least, most = np.min(F + up), np.max(F + dn)
+            state[:] = -1.0, most - least, least, most
+            keep = np.flatnonzero(_movable(F, up, dn, least, most))
+            if most - least < tol:
+                break
+            cache.forget(n)
+            next_look = int(clock[1])
+        if shrinking and clock[1] >= next_look:
+            next_look = int(clock[1]) + every
+            keep = np.flatnonzero(_movable(F, up, dn, state[2], state[3]))
+            if keep.size < 0.9 * active.size and keep.size > 1:
+                if not history:
+                    u_all, F_all = u.copy(), F.copy()
+                else:
+                    u_all[active], F_all[active] = u, F
+                gone = np.ones(active.size, bool)
+                gone[keep] = False
+                history.append((active[gone], u_all.copy()))
+                active = active[keep]
+                local = kernel.subset(active)
+                cache.narrow(keep)
+                u, F, diag, lo_a, hi_a, up, dn = (
+                    a[keep] for a in (u, F, diag, lo_a, hi_a, up, dn))
+                state[0] = -1
+    if history:
+        u_all, F_all = _restore(kernel, u_all, F_all, active, u, F, history)
+        u, F = u_all, F_all
+    return u, F, bias(u, F, lo, hi, eps), int(clock[1]), float(state[1]), status
+
+
+def _restore(kernel, u_all, F_all, active, u, F, history):
+    """Bring F up to date on every variable: a dropped one missed the moves made since it was dropped."""
+    u_all[active], F_all[active] = u, F
+    for gone, then in history:
+        moved = np.flatnonzero(u_all != then)
+        if moved.size:
+            _add_products(kernel, F_all, gone, moved, (u_all - then)[moved])
+    return u_all, F_all
+
+
+def bias(u, F, lo, hi, eps=0.0):
+    """The bias from the free variables' mean, or the middle of its interval if there is none."""
+    free = (u > lo) & (u < hi) & ((u != 0.0) | (eps == 0.0))
+    if free.any():
+        return float(-np.mean(F[free] + eps * np.sign(u[free])))
+    up, dn = np.empty_like(u), np.empty_like(u)
+    _slopes(u, lo, hi, eps, up, dn)
+    return float(-0.5 * (np.min(F + up) + np.max(F + dn)))
