@@ -1,0 +1,1 @@
+"""The one training engine of every torch estimator: Trainer, blocks, optimisers, schedules."""

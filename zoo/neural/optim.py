@@ -1,0 +1,314 @@
+r"""Optimisers by name, with one fused call a step where torch has the kernel.
+
+``torch.optim.Adam`` spends most of a small network's step in Python: profiling hooks, one kernel
+launch per parameter and quantity. ``FusedAdam``, ``FusedAdamW`` and ``FusedSGD`` are the same
+optimisers (same parameters, same state, same ``state_dict``) which call torch's fused kernel once.
+They give, bit for bit, what their parents give with ``fused=True``. They keep no buffer of their
+own: parameters and gradients are read afresh at each step, so that frozen, replaced, reloaded or
+unpickled parameters are the ones that are trained.
+
+The parents load ``torch._dynamo`` (over a second) the first time one is built; these do not.
+"""
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import optimizer as torch_optimizer
+
+__all__ = ["OPTIMIZERS", "AdaBound", "FusedAdam", "FusedAdamW", "FusedSGD", "describe", "resolve"]
+
+
+class _Fused(Optimizer):
+    """What the fused optimisers share: a lean step, and bookkeeping without ``torch._dynamo``."""
+
+    # torch wraps these three in a decorator that loads torch._dynamo; the wrapped function is the
+    # same bookkeeping without it.
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        Optimizer.add_param_group.__wrapped__(self, param_group)  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, Any]:
+        return Optimizer.state_dict.__wrapped__(self)  # type: ignore[attr-defined, no-any-return]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        Optimizer.load_state_dict.__wrapped__(self, state_dict)  # type: ignore[attr-defined]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad = torch.zeros_like(p.grad)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Make one update; ``closure`` computes the loss and the gradients first."""
+        for hook in chain(
+            torch_optimizer._global_optimizer_pre_hooks.values(),
+            self._optimizer_step_pre_hooks.values(),
+        ):
+            hook(self, (closure,), {})
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                params = [p for p in group["params"] if p.grad is not None]
+                if params:
+                    for same in _by_kind(params):
+                        self._update(group, same, [p.grad for p in same])
+        for hook in chain(
+            self._optimizer_step_post_hooks.values(),
+            torch_optimizer._global_optimizer_post_hooks.values(),
+        ):
+            hook(self, (closure,), {})
+        return loss
+
+    # torch replaces `step` of a class by a profiled wrapper unless it is marked so.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        raise NotImplementedError
+
+
+def _by_kind(params: list[Tensor]) -> list[list[Tensor]]:
+    """Split by dtype and device, which a fused call must not mix."""
+    first = params[0]
+    dtype, device = first.dtype, first.device
+    if all(p.dtype is dtype and p.device == device for p in params):
+        return [params]
+    kinds: dict[Any, list[Tensor]] = {}
+    for p in params:
+        kinds.setdefault((p.dtype, p.device), []).append(p)
+    return list(kinds.values())
+
+
+class _FusedAdamStep(_Fused):
+    """The update of Adam and AdamW."""
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        amsgrad = group["amsgrad"]
+        means, squares, largest, steps = [], [], [], []
+        for p in params:
+            state = self.state[p]
+            if not state:
+                # The same entries as the parent's, so that a state_dict passes between them.
+                state["step"] = torch.zeros((), dtype=torch.float32, device=p.device)
+                state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                if amsgrad:
+                    state["max_exp_avg_sq"] = torch.zeros_like(p)
+            means.append(state["exp_avg"])
+            squares.append(state["exp_avg_sq"])
+            steps.append(state["step"])
+            if amsgrad:
+                largest.append(state["max_exp_avg_sq"])
+        torch._foreach_add_(steps, 1)
+        beta1, beta2 = group["betas"]
+        kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+        kernel(
+            params,
+            grads,
+            means,
+            squares,
+            largest,
+            steps,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=amsgrad,
+            maximize=group["maximize"],
+        )
+
+
+class FusedAdam(_FusedAdamStep, Adam):
+    """``torch.optim.Adam`` with one kernel call a step."""
+
+
+class FusedAdamW(_FusedAdamStep, AdamW):
+    """``torch.optim.AdamW`` with one kernel call a step."""
+
+
+class FusedSGD(_Fused, SGD):
+    """``torch.optim.SGD`` (momentum, Nesterov) with one kernel call a step."""
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        momentum = group["momentum"]
+        if momentum == 0:
+            self._fused(group, params, grads, [], first=False)
+            return
+        # A first step copies the gradient where later ones average: the two are separate calls,
+        # because parameters may be thawed long after the others began.
+        begun = [p for p in params if self.state[p].get("momentum_buffer") is not None]
+        fresh = [p for p in params if self.state[p].get("momentum_buffer") is None]
+        for p in fresh:
+            self.state[p]["momentum_buffer"] = torch.empty_like(p)
+        for some, first in ((begun, False), (fresh, True)):
+            if some:
+                buffers = [self.state[p]["momentum_buffer"] for p in some]
+                self._fused(group, some, [p.grad for p in some], buffers, first=first)
+
+    @staticmethod
+    def _fused(
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Any],
+        buffers: list[Tensor],
+        first: bool,
+    ) -> None:
+        torch._fused_sgd_(
+            params,
+            grads,
+            buffers,
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            lr=group["lr"],
+            dampening=group["dampening"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            is_first_step=first,
+        )
+
+
+class AdaBound(_Fused):
+    r"""Adam whose rate for each parameter is clipped to bounds that close in on ``final_lr``.
+
+    .. math::
+        \eta_t = \operatorname{clip}\Bigl(\frac{\alpha}{\sqrt{v_t} + \epsilon}
+        \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t},\;
+        f\Bigl(1 - \frac{1}{\gamma t + 1}\Bigr),\; f\Bigl(1 + \frac{1}{\gamma t}\Bigr)\Bigr),
+        \qquad \theta_t = \theta_{t-1} - \eta_t m_t
+
+    with :math:`f` the final rate, scaled by whatever a schedule did to :math:`\alpha`.
+
+    Parameters
+    ----------
+    params : iterable of parameters or groups
+    lr : float
+        First rate, that of Adam.
+    betas : pair of float
+        Decay of the two moments.
+    final_lr : float
+        Rate of plain gradient descent that the bounds converge to.
+    gamma : float
+        Speed of that convergence.
+    eps : float
+        Added to the root of the second moment.
+    weight_decay : float
+        L2 penalty, added to the gradient.
+
+    References
+    ----------
+    Luo, Xiong, Liu, Sun: Adaptive Gradient Methods with Dynamic Bound of Learning Rate. ICLR 2019.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        final_lr: float = 0.1,
+        gamma: float = 1e-3,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not lr > 0 or not final_lr > 0 or not 0 < gamma < 1:
+            raise ValueError(
+                f"AdaBound got lr={lr}, final_lr={final_lr}, gamma={gamma}, but both rates must be "
+                "positive and gamma between 0 and 1."
+            )
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "final_lr": final_lr,
+            "gamma": gamma,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "base_lr": lr,
+        }
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            group["base_lr"] = group["lr"]
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        beta1, beta2 = group["betas"]
+        alpha, gamma = group["lr"], group["gamma"]
+        f = group["final_lr"] * alpha / group["base_lr"]
+        for p, grad in zip(params, grads, strict=True):
+            state = self.state[p]
+            if not state:
+                state["step"] = 0
+                state["exp_avg"] = torch.zeros_like(p)
+                state["exp_avg_sq"] = torch.zeros_like(p)
+            state["step"] += 1
+            t, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+            g = grad.add(p, alpha=group["weight_decay"]) if group["weight_decay"] else grad
+            m.lerp_(g, 1 - beta1)
+            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            scale = alpha * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+            rate = (v.sqrt() + group["eps"]).reciprocal_().mul_(scale)
+            rate.clamp_(f * (1 - 1 / (gamma * t + 1)), f * (1 + 1 / (gamma * t)))
+            p.sub_(rate.mul_(m))
+
+
+#: name -> (class, what differs from the class's own defaults, one line for people)
+OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any], str]] = {
+    "sgd": (FusedSGD, {}, "stochastic gradient descent"),
+    "momentum": (FusedSGD, {"momentum": 0.9}, "gradient descent with momentum 0.9"),
+    "nesterov": (
+        FusedSGD,
+        {"momentum": 0.9, "nesterov": True},
+        "gradient descent with Nesterov momentum 0.9",
+    ),
+    "adagrad": (torch.optim.Adagrad, {}, "rates that shrink with the sum of squared gradients"),
+    "rmsprop": (torch.optim.RMSprop, {}, "rates by a running mean of squared gradients"),
+    "adam": (FusedAdam, {}, "running means of gradient and square, bias corrected"),
+    "adamw": (FusedAdamW, {}, "Adam with decoupled weight decay (0.01 unless set)"),
+    "radam": (torch.optim.RAdam, {}, "Adam with a rectified start"),
+    "adabound": (AdaBound, {}, "Adam with rates bounded towards gradient descent"),
+}
+
+_FUSED: dict[type[Optimizer], type[Optimizer]] = {Adam: FusedAdam, AdamW: FusedAdamW, SGD: FusedSGD}
+# Who asks for one of these asks for a particular implementation, and gets it.
+_PARTICULAR = ("foreach", "fused", "capturable", "differentiable")
+
+
+def describe() -> str:
+    """Name what is accepted, for messages."""
+    return ", ".join(repr(name) for name in OPTIMIZERS) + ", or a torch.optim.Optimizer class"
+
+
+def resolve(
+    optimizer: str | type[Optimizer], options: dict[str, Any]
+) -> tuple[type[Optimizer], dict[str, Any]]:
+    """Return the class to build and its options.
+
+    Parameters
+    ----------
+    optimizer : str or torch optimizer class
+        A name of ``OPTIMIZERS`` or any class. ``torch.optim.Adam``, ``AdamW`` and ``SGD``
+        themselves are built as their fused subclasses unless an option asks for a particular
+        implementation.
+    options : dict
+        Options the user gave; they win over those of the name.
+    """
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {optimizer!r}, but it must be one of {describe()}.")
+        cls, defaults, _ = OPTIMIZERS[optimizer]
+        options = {**defaults, **options}
+        if any(options.get(name) for name in _PARTICULAR):
+            cls = next((parent for parent, own in _FUSED.items() if own is cls), cls)
+        return cls, options
+    if not callable(optimizer):
+        raise TypeError(f"optimizer is {optimizer!r}, but it must be one of {describe()}.")
+    if optimizer in _FUSED and not any(options.get(name) is not None for name in _PARTICULAR):
+        return _FUSED[optimizer], options
+    return optimizer, options

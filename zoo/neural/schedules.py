@@ -1,0 +1,173 @@
+r"""Learning-rate schedules by name, as callbacks of the Trainer.
+
+``"step"``, ``"plateau"``, ``"exponential"``, ``"cosine"`` and ``"warm_restarts"`` change the rate
+after each epoch, ``"noam"`` and ``"warm_up_cosine"`` after each batch. A pair ``(name, options)``
+sets the options of the policy.
+"""
+
+import math
+from typing import Any
+
+from skorch.callbacks import Callback, LRScheduler
+from skorch.dataset import get_len
+from torch.optim import lr_scheduler
+
+__all__ = ["SCHEDULES", "Noam", "Schedule", "WarmUpCosine", "describe", "schedule_callback"]
+
+
+class Noam:
+    r"""Factor that rises linearly for ``warm_up`` steps and then falls as one over the root.
+
+    .. math:: \sqrt{w}\,\min\bigl(s^{-1/2},\; s\,w^{-3/2}\bigr), \qquad s = 1, 2, \dots
+
+    It reaches 1 at the end of the warm-up, so that ``lr`` is the highest rate. The paper's own form
+    has the width of the model there instead, which hides the rate.
+
+    References
+    ----------
+    Vaswani et al.: Attention Is All You Need. NeurIPS 2017, equation 3.
+    """
+
+    def __init__(self, warm_up: int = 400) -> None:
+        self.warm_up = warm_up
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of the rate at a step counted from 0."""
+        s, w = step + 1, self.warm_up
+        return math.sqrt(w) * min(s**-0.5, s * w**-1.5)
+
+
+class WarmUpCosine:
+    r"""Factor that rises linearly for ``warm_up`` steps and falls to 0 as half a cosine."""
+
+    def __init__(self, warm_up: int, total: int) -> None:
+        self.warm_up, self.total = warm_up, total
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of the rate at a step counted from 0."""
+        if step < self.warm_up:
+            return (step + 1) / self.warm_up
+        done = (step - self.warm_up) / max(1, self.total - self.warm_up)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+class _NoamLR(lr_scheduler.LambdaLR):
+    def __init__(self, optimizer: Any, warm_up: int = 400, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, Noam(warm_up), last_epoch=last_epoch)
+
+
+class _WarmUpCosineLR(lr_scheduler.LambdaLR):
+    def __init__(self, optimizer: Any, warm_up: int, total: int, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, WarmUpCosine(warm_up, total), last_epoch=last_epoch)
+
+
+def latest_loss(net: Any) -> float:
+    """Return the loss that ``"plateau"`` watches: validation where there is one."""
+    row = net.history[-1]
+    return float(row["valid_loss"] if "valid_loss" in row else row["train_loss"])
+
+
+class Schedule(LRScheduler):
+    """A schedule by name; lengths that are not given follow from the planned training.
+
+    Unlike skorch's own scheduler it goes on where it stopped also when it steps by the batch.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``SCHEDULES``.
+    **options
+        Options of its policy.
+    """
+
+    def __init__(self, name: str = "cosine", **options: Any) -> None:
+        policy, step_every, _ = SCHEDULES[name]
+        super().__init__(policy=policy, monitor=latest_loss, step_every=step_every, **options)
+        self.name = name
+
+    def initialize(self) -> "Schedule":
+        """Forget the lengths of an earlier training."""
+        self.lengths_: dict[str, Any] | None = None
+        super().initialize()
+        return self
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Options of the policy."""
+        given = {key: value for key, value in super().kwargs.items() if key != "name"}
+        return {**(self.lengths_ or {}), **given}
+
+    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
+        """Build the scheduler; the lengths are those of the first training."""
+        if self.lengths_ is None:
+            batch_size = net.batch_size if net.batch_size > 0 else get_len(X)
+            batches = -(-get_len(X) // batch_size)
+            self.lengths_ = _lengths(self.name, net.max_epochs, batches)
+        super().on_train_begin(net, X=X, **kwargs)
+
+    def _get_scheduler(self, net: Any, policy: Any, **scheduler_kwargs: Any) -> Any:
+        if self.step_every == "batch":
+            scheduler_kwargs.setdefault("last_epoch", self.batch_idx_ - 1)
+        if net.history:
+            # Training goes on with an optimiser that perhaps no schedule has seen, for instance
+            # after set_params(schedule=...): then its present rate is the one to start from.
+            for group in net.optimizer_.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+        return super()._get_scheduler(net, policy, **scheduler_kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Rebuilt when training begins; kept, it would carry a second copy of the optimiser.
+        return {**self.__dict__, "lr_scheduler_": None}
+
+
+#: name -> (policy, step_every, one line for people)
+SCHEDULES: dict[str, tuple[type, str, str]] = {
+    "step": (lr_scheduler.StepLR, "epoch", "times gamma every step_size epochs"),
+    "plateau": (lr_scheduler.ReduceLROnPlateau, "epoch", "times factor when the loss stalls"),
+    "exponential": (lr_scheduler.ExponentialLR, "epoch", "times gamma every epoch"),
+    "cosine": (lr_scheduler.CosineAnnealingLR, "epoch", "half a cosine down to eta_min"),
+    "warm_restarts": (
+        lr_scheduler.CosineAnnealingWarmRestarts,
+        "epoch",
+        "cosines that restart, each longer than the last",
+    ),
+    "noam": (_NoamLR, "batch", "linear warm-up, then one over the root of the step"),
+    "warm_up_cosine": (_WarmUpCosineLR, "batch", "linear warm-up, then half a cosine to 0"),
+}
+
+
+def _lengths(name: str, max_epochs: int, batches: int) -> dict[str, Any]:
+    """Return the options that depend on the length of the training."""
+    total = max(1, max_epochs * batches)
+    return {
+        "step": {"step_size": max(1, max_epochs // 3), "gamma": 0.1},
+        "plateau": {"factor": 0.1, "patience": 5},
+        "exponential": {"gamma": 0.95},
+        "cosine": {"T_max": max(1, max_epochs)},
+        "warm_restarts": {"T_0": max(1, max_epochs // 7), "T_mult": 2},
+        "noam": {"warm_up": max(1, min(4000, total // 10))},
+        "warm_up_cosine": {"warm_up": max(1, total // 10), "total": total},
+    }[name]
+
+
+def describe() -> str:
+    """Name what is accepted, for messages."""
+    names = ", ".join(repr(name) for name in SCHEDULES)
+    return f"None, one of {names}, a pair (name, options), or a skorch callback"
+
+
+def check(spec: Any) -> None:
+    """Raise if ``spec`` names no schedule."""
+    name = spec[0] if isinstance(spec, (tuple, list)) and len(spec) == 2 else spec
+    if spec is None or isinstance(name, Callback) or (isinstance(name, str) and name in SCHEDULES):
+        return
+    raise ValueError(f"schedule is {spec!r}, but it must be {describe()}.")
+
+
+def schedule_callback(spec: Any) -> Callback:
+    """Build the callback of a schedule given as a name, a pair ``(name, options)`` or a callback."""
+    check(spec)
+    if isinstance(spec, Callback):
+        return spec
+    name, options = (spec, {}) if isinstance(spec, str) else spec
+    return Schedule(name, **options)
