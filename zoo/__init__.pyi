@@ -2,6 +2,8 @@
 
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
 from .linear.ridge import Ridge as Ridge
+from .mlp.mlp import MLPClassifier as MLPClassifier
+from .mlp.mlp import MLPRegressor as MLPRegressor
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load
 from .persist import save as save

@@ -1,0 +1,192 @@
+"""Multi-layer perceptrons."""
+
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+
+from zoo.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
+from zoo.params import Count, Fixed, Probability
+
+Activation = Literal[
+    "relu", "tanh", "logistic", "identity", "leaky_relu", "elu", "gelu", "silu", "softplus"
+]
+Initialization = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal",
+    "zeros", "torch",
+]  # fmt: skip
+
+
+class MLP(Neural, abstract=True):
+    """Linear layers with a non-linearity between them.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Units of each hidden layer; () is a linear model.
+    activation : str, default="relu"
+        The non-linearity h.
+    dropout : float, default=0.0
+        Chance that a hidden unit is silenced for a row while training.
+    dropconnect : float, default=0.0
+        Chance that a weight is silenced for a batch while training.
+    norm : {"batch", "layer", "rms"} or None, default=None
+        Normalisation of each hidden layer before the non-linearity.
+    initialization : str, default="glorot_uniform"
+        Distribution of the first weights.
+    standardize : bool, default=True
+        Bring the columns of X to mean 0 and deviation 1 first.
+    """
+
+    hidden_layer_sizes: Annotated[
+        tuple[Count, ...], Fixed("the choice of architectures is yours; search a list of tuples")
+    ] = (100,)
+    activation: Activation = "relu"
+    dropout: Probability = 0.0
+    dropconnect: Probability = 0.0
+    norm: Literal["batch", "layer", "rms"] | None = None
+    initialization: Annotated[Initialization, Fixed("it matters little with a norm")] = (
+        "glorot_uniform"
+    )
+    standardize: Annotated[bool, Fixed("networks want scaled columns")] = True
+
+    def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
+        super()._measure(X, y, w)
+        self.x_mean_, self.x_scale_ = (
+            location_scale(X, w) if self.standardize else (X.dtype.type(0), X.dtype.type(1))
+        )
+
+    def _prepare(self, X: np.ndarray) -> np.ndarray:
+        return (X - self.x_mean_) / self.x_scale_
+
+    def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+        sizes = [X.shape[1], *self.hidden_layer_sizes, self._n_outputs(y)]
+        return {
+            "sizes": [int(size) for size in sizes],
+            "activation": self.activation,
+            "dropout": float(self.dropout),
+            "dropconnect": float(self.dropconnect),
+            "norm": self.norm,
+            "initialization": self.initialization,
+        }
+
+    @staticmethod
+    def _module(**spec: Any) -> Any:
+        return perceptron(**spec)
+
+
+def perceptron(
+    sizes: list[int],
+    activation: str,
+    dropout: float,
+    dropconnect: float,
+    norm: str | None,
+    initialization: str,
+) -> Any:
+    """Build the layers: linear, norm, activation, dropout, ..., linear."""
+    import torch
+    from torch import nn
+
+    from zoo.neural import blocks
+
+    norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "rms": blocks.RMSNorm}
+    module = nn.Sequential()
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+        module.append(
+            blocks.DropConnect(n_in, n_out, dropconnect) if dropconnect else nn.Linear(n_in, n_out)
+        )
+        if i < len(sizes) - 2:
+            if norm is not None:
+                module.append(norms[norm](n_out))
+            module.append(blocks.activation(activation))
+            if dropout:
+                module.append(blocks.Dropout(dropout))
+    # The caller seeds torch's generator for the time in which the network is built.
+    return blocks.initialize(module, initialization, torch.default_generator)
+
+
+class MLPClassifier(NeuralClassifier, MLP):
+    r"""Classify by a multi-layer perceptron.
+
+    Each layer is a linear map followed by a non-linearity; the last gives one logit a class. It is
+    trained by stochastic gradient descent on the cross entropy.
+
+    .. math::
+        a^{(0)} = x, \quad a^{(l)} = h(W^{(l)} a^{(l-1)} + b^{(l)}), \quad
+        p = \mathrm{softmax}(W^{(L)} a^{(L-1)} + b^{(L)}), \quad
+        \min_{W, b} \; -\tfrac1n \sum_i \log p_{y_i}(x_i)
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Units of each hidden layer; () is logistic regression.
+
+    Attributes
+    ----------
+    x_mean_, x_scale_ : arrays of shape (d,)
+        Location and scale that standardise the columns of X.
+
+    Notes
+    -----
+    A layer with n_in inputs and n_out outputs has n_in n_out weights and n_out biases. Initial
+    weights are Glorot's, as in scikit-learn. With dropout, or rows in more than one batch, a weight
+    of 2 is not the same as a row given twice: the noise and the batches differ.
+
+    References
+    ----------
+    Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors,
+    Nature 323. Glorot and Bengio (2010), AISTATS.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from zoo import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier(max_epochs=100, lr=0.01, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    def _n_outputs(self, y: np.ndarray) -> int:
+        return len(self.classes_)
+
+
+class MLPRegressor(NeuralRegressor, MLP):
+    r"""Regress by a multi-layer perceptron.
+
+    Each layer is a linear map followed by a non-linearity; the last gives one number a target.
+    Columns and targets are standardised inside, so that one learning rate serves all units.
+
+    .. math::
+        a^{(l)} = h(W^{(l)} a^{(l-1)} + b^{(l)}), \qquad
+        \min_{W, b} \; \tfrac1n \sum_i |y_i - W^{(L)} a^{(L-1)}(x_i) - b^{(L)}|^2
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Units of each hidden layer; () is linear regression.
+
+    Attributes
+    ----------
+    y_mean_, y_scale_ : float or arrays of shape (targets,)
+        Location and scale that standardise y.
+
+    References
+    ----------
+    Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors,
+    Nature 323.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from zoo import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MLPRegressor(max_epochs=50, lr=0.01, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.5
+    True
+    """
+
+    multi_output: ClassVar[bool] = True
+
+    def _n_outputs(self, y: np.ndarray) -> int:
+        return 1 if y.ndim == 1 else y.shape[1]
