@@ -40,8 +40,8 @@ def global_generators_untouched(request: pytest.FixtureRequest) -> Iterator[None
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
         if torch_before is None:
-            # First imported by this test: a new Generator is in the state torch starts with.
-            torch_before = torch.Generator().get_state()
+            # First imported by this test: the state before the first draw follows from the seed.
+            torch_before = torch.Generator().manual_seed(torch.initial_seed()).get_state()
         if not torch.equal(torch.get_rng_state(), torch_before):
             changed.append("torch")
             torch.set_rng_state(torch_before)
