@@ -74,6 +74,9 @@ class MLP(Neural, abstract=True):
     def _module(**spec: Any) -> Any:
         return perceptron(**spec)
 
+    def _work(self) -> float:
+        return self.batch_size * sum(a * b for a, b in pairwise(self.spec_["sizes"]))
+
 
 def perceptron(
     sizes: list[int],

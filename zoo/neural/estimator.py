@@ -7,6 +7,8 @@ seeding, warm start and persistence are here. torch is imported when a fit begin
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -149,6 +151,10 @@ class Neural(Estimator, abstract=True):
         """Return a transform ``(X, y, w, generator) -> (X, y, w)`` of training batches, or None."""
         return None
 
+    def _work(self) -> float:
+        """Return the multiplications of one batch; one thread does small work faster than two."""
+        return float("inf")
+
     # -- learning -----------------------------------------------------------------------------------
 
     def _precision(self, X: Any) -> np.dtype:
@@ -172,7 +178,8 @@ class Neural(Estimator, abstract=True):
         else:
             net.set_params(callbacks=self._callbacks(val))
         train = net.partial_fit if resume else net.fit
-        train(self._prepare(X), self._targets(X, y), sample_weight=w, val=val)
+        with threads_for(self._work()):
+            train(self._prepare(X), self._targets(X, y), sample_weight=w, val=val)
         net.steps = None
         self._record()
         if net.interrupted_:
@@ -182,6 +189,8 @@ class Neural(Estimator, abstract=True):
 
     def _build_net(self, device: str) -> Any:
         import torch
+
+        from skorch.callbacks import PrintLog
 
         from zoo.neural.blocks import seeded
         from zoo.neural.trainer import Trainer
@@ -204,7 +213,7 @@ class Neural(Estimator, abstract=True):
             device=device,
             seed=self.seed_,
             verbose=self.verbose,
-            callbacks=[],
+            callbacks__print_log=PrintLog() if self.verbose else None,
         )
 
     def _callbacks(self, val: Any) -> list[Any]:
@@ -264,7 +273,8 @@ class Neural(Estimator, abstract=True):
 
     def _forward(self, X: Any) -> np.ndarray:
         """Run the network on checked X and return its output as an array."""
-        output = self.net_.forward_batches(self._prepare(X))
+        with threads_for(self._work()):
+            output = self.net_.forward_batches(self._prepare(X))
         return output.float().cpu().numpy() if output.dtype.itemsize == 2 else output.cpu().numpy()
 
     # -- copies and files ------------------------------------------------------------------------------
@@ -307,6 +317,26 @@ class Neural(Estimator, abstract=True):
             self.net_.module_.load_state_dict(
                 {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
             )
+
+
+# Waking a second thread costs more than this many multiplications do.
+SMALL_WORK = 1e7
+
+
+@contextmanager
+def threads_for(work: float) -> Iterator[None]:
+    """Run small work on one torch thread, and set the number back afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    if work > SMALL_WORK or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _silent(*_: Any) -> None:
