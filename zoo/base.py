@@ -48,7 +48,7 @@ from sklearn.utils.validation import (
 )
 
 from zoo.cards import Card, complete_docstring, read_card
-from zoo.inputs import Env, Input, Table, floating_dtype, n_rows, take, to_dtype
+from zoo.inputs import Env, Input, Table, n_rows, take, to_dtype
 from zoo.params import REQUIRED, Fixed, Seed, did_you_mean, fields_of, validate
 
 from typing import Annotated, dataclass_transform  # isort: skip
@@ -398,7 +398,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
 
     def _precision(self, X: Any) -> np.dtype:
         """Precision follows the input; an engine may offer another."""
-        return floating_dtype(X)
+        return self.input.precision(X)
 
     def _check_weights(self, sample_weight: Any, X: Any, n: int) -> np.ndarray | None:
         if sample_weight is None:
@@ -716,7 +716,14 @@ class Regressor(RegressorMixin, Estimator, abstract=True):
 class Transformer(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator, abstract=True
 ):
-    """Gives back another representation. A leaf writes ``_output``; fit sets ``n_features_out_``."""
+    """Gives back another representation; fit sets ``n_features_out_``.
+
+    A leaf writes ``_output``, or ``_represent`` where its other role's predict takes ``_output``.
+    """
+
+    def _represent(self, X: Any) -> np.ndarray:
+        z: np.ndarray = self._output(X)
+        return z
 
     @property
     def _n_features_out(self) -> int:
@@ -724,8 +731,7 @@ class Transformer(
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the representation of each row."""
-        z: np.ndarray = self._output(self._checked(X))
-        return z
+        return self._represent(self._checked(X))
 
 
 class Draws:

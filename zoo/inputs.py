@@ -73,6 +73,10 @@ class Input:
         """Return X checked and normalised; ``reset`` at the first fit, not at predict."""
         raise NotImplementedError
 
+    def precision(self, X: Any) -> np.dtype:
+        """Return the floating type to compute in for this normalised X."""
+        return floating_dtype(X)
+
     def toy(self, rng: np.random.RandomState, n: int = 40) -> tuple[Any, np.ndarray]:
         """Make n small native rows that carry a learnable class number 0 or 1."""
         raise NotImplementedError
@@ -432,12 +436,14 @@ class Pairs(Input):
         if hasattr(X, "columns"):
             names = np.asarray(X.columns, dtype=object)
             columns = [X.iloc[:, j].to_numpy() for j in range(X.shape[1])]
+            missing = [X.iloc[:, j].isna().to_numpy() for j in range(X.shape[1])]
         else:
             names = None
             X = X if isinstance(X, np.ndarray) else _object_array(X)
             if X.ndim != 2:
                 raise ValueError(f"X has shape {X.shape}; pairs are (n, 2): two ids a row.")
             columns = list(X.T)
+            missing = [_missing(column) for column in columns]
         if len(columns) != 2:
             raise ValueError(
                 f"X has {len(columns)} columns; {type(estimator).__name__} takes 2: two ids a row."
@@ -445,10 +451,9 @@ class Pairs(Input):
         for j, column in enumerate(columns):
             if len(column) == 0:
                 raise ValueError("X holds no pair (0 sample(s)); give at least one.")
-            missing = [v is None or v != v for v in column]
-            if any(missing):
+            if missing[j].any():
                 raise ValueError(
-                    f"column {j} of X holds a missing id (row {missing.index(True)}); drop the row."
+                    f"column {j} of X holds a missing id (row {missing[j].argmax()}); drop the row."
                 )
         if reset:
             estimator.n_features_in_ = 2
@@ -462,14 +467,27 @@ class Pairs(Input):
         out[:, 0], out[:, 1] = columns
         return out
 
+    def precision(self, X: Any) -> np.dtype:
+        """Ids are names, even where they are numbers: only y has a precision."""
+        return np.dtype(np.float64)
+
     def toy(self, rng: np.random.RandomState, n: int = 120) -> tuple[Any, np.ndarray]:
         """Two kinds of users and of items; like meets like."""
         X = np.column_stack([rng.randint(12, size=n), rng.randint(10, size=n)])
         return X, (X[:, 0] % 2 == X[:, 1] % 2).astype(int)
 
 
+def _missing(column: np.ndarray) -> np.ndarray:
+    """Mark the ids that are None, nan or NaT."""
+    if column.dtype != object:
+        return np.asarray(column != column)
+    return np.array([v is None or v != v for v in column], dtype=bool)
+
+
 def _object_array(rows: Sequence[Sequence[Hashable]]) -> np.ndarray:
     """Stack rows of two ids without letting numpy turn numbers into strings."""
+    if isinstance(rows, str) or not hasattr(rows, "__iter__"):
+        raise ValueError(f"X is {rows!r}; pairs are (n, 2): two ids a row.")
     rows = list(rows)
     width = {len(r) if hasattr(r, "__len__") and not isinstance(r, str) else 1 for r in rows}
     if width - {2}:
