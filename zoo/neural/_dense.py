@@ -9,12 +9,12 @@ entropy, squared error or binary cross entropy needs no graph:
     G_l = (G_{l+1} W_{l+1}) \odot \phi'(Z_l),\quad
     \nabla W_l = G_l^\top H_{l-1},\quad \nabla b_l = 1^\top G_l .
 
-The kernels are those that autograd would call, in its order. ``DensePath.of`` says whether a network
-is of this form and nothing about it asks for the general way: a hook, an overridden method, a
-frozen parameter, a parametrisation, another device.
+``DensePath.of`` says whether a network is of this form and nothing about it asks for the general
+way: a hook, an overridden method, a frozen parameter, a parametrisation, another device.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,49 +23,54 @@ from torch.nn.modules import module as torch_module
 
 aten = torch.ops.aten
 
-_Derivative = Callable[[Tensor, Tensor, Tensor], Tensor]
+class _Activation:
+    """One activation: its value, and the gradient handed down through it, both in place.
+
+    Parameters
+    ----------
+    forward : function or None
+        Overwrites z by its value; None for the identity, or where z itself is needed later.
+    backward : function
+        ``(g, saved)`` overwrites g; ``saved`` is the value, or z where ``apart`` is given.
+    apart : function or None
+        Returns the value in new memory and leaves z alone.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[[Tensor], Any] | None,
+        backward: Callable[[Tensor, Tensor], Any] | None,
+        apart: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.forward = forward
+        self.backward = backward
+        self.apart = apart
 
 
-def _identity(g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    return g
-
-
-def _relu(g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    return aten.threshold_backward.default(g, h, 0)
-
-
-def _tanh(g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    return aten.tanh_backward.default(g, h)
-
-
-def _logistic(g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    return aten.sigmoid_backward.default(g, h)
-
-
-def _silu(g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    return aten.silu_backward.default(g, z)
-
-
-def _gelu(g: Tensor, z: Tensor, h: Tensor) -> Tensor:
-    return aten.gelu_backward.default(g, z)
-
-
-#: activation -> (function of z, gradient with respect to z from that of h, z and h)
-_ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], _Derivative]] = {
-    nn.Identity: (lambda z: z, _identity),
-    nn.ReLU: (torch.relu, _relu),
-    nn.Tanh: (torch.tanh, _tanh),
-    nn.Sigmoid: (torch.sigmoid, _logistic),
-    nn.SiLU: (nn.functional.silu, _silu),
-    nn.GELU: (nn.functional.gelu, _gelu),
+_IDENTITY = _Activation(None, None)
+_threshold = aten.threshold_backward.grad_input
+_ACTIVATIONS: dict[type[nn.Module], _Activation] = {
+    nn.Identity: _IDENTITY,
+    nn.ReLU: _Activation(torch.relu_, lambda g, h: _threshold(g, h, 0, grad_input=g)),
+    nn.Tanh: _Activation(
+        torch.tanh_, lambda g, h: aten.tanh_backward.grad_input(g, h, grad_input=g)
+    ),
+    nn.Sigmoid: _Activation(
+        torch.sigmoid_, lambda g, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g)
+    ),
+    nn.SiLU: _Activation(
+        None,
+        lambda g, z: aten.silu_backward.grad_input(g, z, grad_input=g),
+        apart=nn.functional.silu,
+    ),
+    nn.GELU: _Activation(
+        None,
+        lambda g, z: aten.gelu_backward.grad_input(g, z, grad_input=g),
+        apart=nn.functional.gelu,
+    ),
 }
 
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = (
     torch_module._global_forward_hooks,
     torch_module._global_forward_pre_hooks,
@@ -74,62 +79,62 @@ _GLOBAL_HOOKS = (
 )
 
 
-def cross_entropy(z: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    r"""Loss :math:`-\log p_y` of softmax outputs, and its gradient :math:`p - 1_y`."""
-    if z.ndim != 2:
-        return None
-    n = len(z)
-    log_p = torch.log_softmax(z, 1)
+def cross_entropy(zT: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    r"""Loss :math:`-\log p_y` of softmax outputs, and its gradient :math:`p - 1_y`.
+
+    Outputs and gradient are transposed, one column a row of the data: the softmax over ten classes
+    is then vectorised over the rows, which at batch 512 is twenty times faster.
+    """
+    k, n = zT.shape
+    log_p = torch.log_softmax(zT, 0)
     if y.dtype is torch.int64 and y.ndim == 1:
-        g = log_p.exp()
+        index = y[None]
+        rows = log_p.gather(0, index).neg_()[0]
+        g = log_p.exp_().scatter_add_(0, index, _minus_one(zT.dtype).expand(1, n))
         if w is None:
-            loss = nn.functional.nll_loss(log_p, y)
-            share: Any = 1.0 / n
-        else:
-            loss = (w * nn.functional.nll_loss(log_p, y, reduction="none")).sum() / w.sum()
-            share = (w / w.sum())[:, None]
-        g.scatter_add_(1, y[:, None], _minus_one(g, n))
-        return loss, g.mul_(share)
-    if y.dtype is z.dtype and y.shape == z.shape:
-        rows = -(y * log_p).sum(1)
-        g = log_p.exp().mul_(y.sum(1, keepdim=True)).sub_(y)
+            return rows.mean(), g.mul_(1.0 / n)
+    elif y.dtype is zT.dtype and y.shape == (n, k):
+        yT = y.t()
+        rows = -(yT * log_p).sum(0)
+        g = log_p.exp_().mul_(yT.sum(0)).sub_(yT)
         if w is None:
-            return rows.mean(), g.div_(n)
-        share = w / w.sum()
-        return (share * rows).sum(), g.mul_(share[:, None])
-    return None
+            return rows.mean(), g.mul_(1.0 / n)
+    else:
+        return None
+    total = w.sum()
+    return (w * rows).sum() / total, g.mul_(w / total)
 
 
-def _minus_one(like: Tensor, n: int) -> Tensor:
-    return torch.full((1, 1), -1.0, dtype=like.dtype).expand(n, 1)
+@cache
+def _minus_one(dtype: torch.dtype) -> Tensor:
+    return torch.full((1, 1), -1.0, dtype=dtype)
+
+
+def _averaged(rows: Tensor, g: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Average elementwise losses and their gradients over outputs, and over rows by w."""
+    if w is None:
+        return rows.mean(), g.mul_(1.0 / g.numel())
+    n = len(rows)
+    total = w.sum()
+    loss = (w * rows.view(n, -1).mean(1)).sum() / total
+    g.view(n, -1).mul_((w / total * (n / g.numel()))[:, None])
+    return loss, g
 
 
 def squared_error(z: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    r"""Loss :math:`(z - y)^2`, mean over outputs, and its gradient :math:`2 (z - y)`."""
+    r"""Loss :math:`(z - y)^2` and its gradient :math:`2 (z - y)`, averaged."""
     if y.dtype is not z.dtype or y.shape != z.shape:
         return None
     r = z - y
-    if w is None:
-        return r.square().mean(), r.mul_(2.0 / r.numel())
-    rows = r.square() if r.ndim == 1 else r.square().flatten(1).mean(1)
-    share = w / w.sum()
-    loss = (share * rows).sum()
-    columns = share.view(-1, *[1] * (r.ndim - 1))
-    return loss, r.mul_(columns * (2.0 * len(r) / r.numel()))
+    return _averaged(r.square(), r.mul_(2.0), w)
 
 
 def binary_cross_entropy(z: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    r"""Loss of logits against y in [0, 1], mean over outputs, and its gradient."""
+    r"""Loss of logits z against y in [0, 1] and its gradient :math:`\sigma(z) - y`, averaged."""
     if y.dtype is not z.dtype or y.shape != z.shape:
         return None
-    g = torch.sigmoid(z).sub_(y)
-    if w is None:
-        return nn.functional.binary_cross_entropy_with_logits(z, y), g.div_(g.numel())
     rows = nn.functional.binary_cross_entropy_with_logits(z, y, reduction="none")
-    rows = rows if rows.ndim == 1 else rows.flatten(1).mean(1)
-    share = w / w.sum()
-    columns = share.view(-1, *[1] * (g.ndim - 1))
-    return (share * rows).sum(), g.mul_(columns * (len(g) / g.numel()))
+    return _averaged(rows, torch.sigmoid(z).sub_(y), w)
 
 
 def _loss_of(criterion: Any) -> Any:
@@ -144,9 +149,8 @@ def _loss_of(criterion: Any) -> Any:
         return cross_entropy if plain else None
     if kind is nn.MSELoss:
         return squared_error
-    return (
-        binary_cross_entropy if criterion.weight is None and criterion.pos_weight is None else None
-    )
+    plain = criterion.weight is None and criterion.pos_weight is None
+    return binary_cross_entropy if plain else None
 
 
 class DensePath:
@@ -154,18 +158,22 @@ class DensePath:
 
     Parameters
     ----------
-    layers : list of (nn.Linear, activation function, its derivative)
-        The network; the last activation is usually the identity.
+    layers : list of (nn.Linear, _Activation)
+        The network.
     loss : function
         ``(z, y, w) -> (loss, gradient)``, or None where it does not apply.
     hooks : list of dict
         Where hooks would be registered; looked at before every batch.
     """
 
-    def __init__(self, layers: list[Any], loss: Any, hooks: list[Any]) -> None:
-        self.layers = layers
+    def __init__(
+        self, layers: list[tuple[nn.Linear, _Activation]], loss: Any, hooks: list[Any]
+    ) -> None:
+        self.linears = [linear for linear, _ in layers]
+        self.activations = [phi for _, phi in layers]
         self.loss = loss
         self.hooks = hooks
+        self.spaces: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
 
     @classmethod
     def of(cls, net: Any, iterator: Any) -> "DensePath | None":
@@ -178,71 +186,130 @@ class DensePath:
         loss = _loss_of(criterion)
         if loss is None:
             return None
-        layers: list[Any] = []
+        layers: list[tuple[nn.Linear, _Activation]] = []
         parts = list(module)
-        for position, part in enumerate(parts):
+        before: type | None = None
+        for part in parts:
             if type(part) is nn.Linear:
-                layers.append([part, *_ACTIVATIONS[nn.Identity]])
-            elif type(part) in _ACTIVATIONS and layers:
-                if type(part) is nn.GELU and part.approximate != "none":
-                    return None
-                if type(parts[position - 1]) is not nn.Linear:
-                    return None
-                layers[-1][1:] = _ACTIVATIONS[type(part)]
-            else:
+                layers.append((part, _IDENTITY))
+            elif type(part) not in _ACTIVATIONS or before is not nn.Linear:
                 return None
-        if not layers or not _plain_targets(iterator, loss, layers[-1][0].out_features):
+            elif getattr(part, "approximate", "none") != "none":
+                return None
+            else:
+                layers[-1] = (layers[-1][0], _ACTIVATIONS[type(part)])
+            before = type(part)
+        if not layers or layers[-1][1] is not _IDENTITY:
+            return None
+        if not _plain_targets(iterator, loss, layers[-1][0].out_features):
             return None
         hooks = [getattr(m, name) for m in (module, *parts, criterion) for name in _HOOKS]
         return cls(layers, loss, [*hooks, *_GLOBAL_HOOKS])
 
-    def step(self, X: Any, y: Any, w: Tensor | None) -> dict[str, Tensor] | None:
-        """Set the gradients of a batch; return loss and output, or None if this is not for it."""
-        if any(self.hooks) or not isinstance(X, Tensor) or not isinstance(y, Tensor):
-            return None
-        if X.ndim != 2 or X.device.type != "cpu":
-            return None
+    def _space(self, n: int, like: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return memory for the hidden layers and their gradients of a batch of n rows.
+
+        Memory freshly got from the system costs more to touch than the arithmetic done in it.
+        Nothing in it outlives the step.
+        """
+        space = self.spaces.get(n)
+        if space is None or space[0] and space[0][0].dtype is not like.dtype:
+            if len(self.spaces) > 4:
+                self.spaces.clear()
+            widths = [linear.out_features for linear in self.linears[:-1]]
+            space = self.spaces[n] = (
+                [like.new_empty(n, width) for width in widths],
+                [like.new_empty(n, width) for width in widths],
+            )
+        return space
+
+    def _parameters(self, dtype: torch.dtype, replace: bool) -> list[Any] | None:
+        """Return weights and biases as they are now, or None if one of them is special."""
         params = []
-        for linear, _, _ in self.layers:
+        for linear in self.linears:
             own = linear._parameters
-            W, b = own.get("weight"), own.get("bias")
+            W, b = own["weight"], own["bias"]
             for p in (W, b):
                 if p is not None and (
                     not p.requires_grad
-                    or p.dtype is not X.dtype
+                    or p.dtype is not dtype
                     or p._backward_hooks
-                    or getattr(p, "_post_accumulate_grad_hooks", None)
-                    or p.grad is not None
+                    or p._post_accumulate_grad_hooks
+                    or not (replace or p.grad is None)
                 ):
                     return None
-            if W is None:
-                return None
             params.append((W, b))
+        return params
+
+    def step(
+        self, X: Any, y: Any, w: Tensor | None, replace: bool = False
+    ) -> dict[str, Tensor] | None:
+        """Set the gradients of a batch; return loss and output, or None if this is not for it.
+
+        Parameters
+        ----------
+        X, y, w : tensors
+            The batch.
+        replace : bool
+            Whether gradients that are there may be overwritten; otherwise the general way must
+            add to them.
+        """
+        if any(self.hooks) or not (isinstance(X, Tensor) and isinstance(y, Tensor)):
+            return None
+        if X.ndim != 2 or X.device.type != "cpu" or X.requires_grad:
+            return None
+        params = self._parameters(X.dtype, replace)
+        if params is None:
+            return None
+        if w is not None:
+            w = w.to(X.dtype)
+        if y.dtype is not X.dtype and y.is_floating_point():
+            y = y.to(X.dtype)
         with torch.no_grad():
-            if w is not None:
-                w = w.to(X.dtype)
-            if y.is_floating_point() and y.dtype is not X.dtype:
-                y = y.to(X.dtype)
-            inputs, outputs, h = [], [], X
-            for (W, b), (_, phi, _) in zip(params, self.layers, strict=True):
-                inputs.append(h)
-                z = nn.functional.linear(h, W, b)
-                h = phi(z)
-                outputs.append((z, h))
-            result = self.loss(h, y, w)
-            if result is None:
-                return None
-            loss, g = result
-            for level in range(len(params) - 1, -1, -1):
-                W, b = params[level]
-                z, h_level = outputs[level]
-                g = self.layers[level][2](g, z, h_level)
-                W.grad = g.t().mm(inputs[level])
-                if b is not None:
-                    b.grad = g.sum(0)
-                if level:
-                    g = g.mm(W)
-        return {"loss": loss, "y_pred": h}
+            return self._step(params, X, y, w)
+
+    def _step(
+        self, params: list[Any], X: Tensor, y: Tensor, w: Tensor | None
+    ) -> dict[str, Tensor] | None:
+        hidden, gradients = self._space(len(X), X)
+        h, inputs, saved = X, [X], []
+        for (W, b), phi, z in zip(params, self.activations, hidden, strict=False):
+            if b is None:
+                torch.mm(h, W.t(), out=z)
+            else:
+                torch.addmm(b, h, W.t(), out=z)
+            if phi.forward is not None:
+                phi.forward(z)
+            h = z if phi.apart is None else phi.apart(z)
+            saved.append(z)
+            inputs.append(h)
+
+        W, b = params[-1]
+        transposed = self.loss is cross_entropy
+        if transposed:
+            z = W.mm(h.t()) if b is None else torch.addmm(b[:, None], W, h.t())
+        else:
+            z = nn.functional.linear(h, W, b)
+        result = self.loss(z, y, w)
+        if result is None:
+            return None
+        loss, g = result
+        if transposed:
+            y_pred, g = z.t(), g.t()
+        else:
+            y_pred = z
+
+        for level in range(len(params) - 1, -1, -1):
+            W, b = params[level]
+            W.grad = g.t().mm(inputs[level])
+            if b is not None:
+                b.grad = g.sum(0)
+            if level:
+                g = torch.mm(g, W, out=gradients[level - 1])
+                backward = self.activations[level - 1].backward
+                if backward is not None:
+                    backward(g, saved[level - 1])
+        return {"loss": loss, "y_pred": y_pred}
 
 
 def _plain_targets(iterator: Any, loss: Any, n_outputs: int) -> bool:

@@ -10,6 +10,8 @@ unpickled parameters are the ones that are trained.
 The parents load ``torch._dynamo`` (over a second) the first time one is built; these do not.
 """
 
+import operator
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -22,7 +24,7 @@ from torch.optim import optimizer as torch_optimizer
 __all__ = ["OPTIMIZERS", "AdaBound", "FusedAdam", "FusedAdamW", "FusedSGD", "describe", "resolve"]
 
 
-class _Fused(Optimizer):
+class Fused(Optimizer):
     """What the fused optimisers share: a lean step, and bookkeeping without ``torch._dynamo``."""
 
     # torch wraps these three in a decorator that loads torch._dynamo; the wrapped function is the
@@ -58,8 +60,13 @@ class _Fused(Optimizer):
                 loss = closure()
         with torch.no_grad():
             for group in self.param_groups:
-                params = [p for p in group["params"] if p.grad is not None]
-                if params:
+                pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+                if not pairs:
+                    continue
+                params, grads = map(list, zip(*pairs, strict=True))
+                if _alike(params):
+                    self._update(group, params, grads)
+                else:
                     for same in _by_kind(params):
                         self._update(group, same, [p.grad for p in same])
         for hook in chain(
@@ -76,26 +83,30 @@ class _Fused(Optimizer):
         raise NotImplementedError
 
 
+def _alike(params: list[Tensor]) -> bool:
+    """Whether one fused call may take all of them."""
+    dtype, device = params[0].dtype, params[0].device
+    return all(p.dtype is dtype and p.device == device for p in params)
+
+
 def _by_kind(params: list[Tensor]) -> list[list[Tensor]]:
     """Split by dtype and device, which a fused call must not mix."""
-    first = params[0]
-    dtype, device = first.dtype, first.device
-    if all(p.dtype is dtype and p.device == device for p in params):
-        return [params]
     kinds: dict[Any, list[Tensor]] = {}
     for p in params:
         kinds.setdefault((p.dtype, p.device), []).append(p)
     return list(kinds.values())
 
 
-class _FusedAdamStep(_Fused):
+class _FusedAdamStep(Fused):
     """The update of Adam and AdamW."""
+
+    #: id of a group -> step counts of the parameters last updated together, and their memory
+    _together: dict[int, tuple[list[Tensor], Tensor]] | None = None
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
         amsgrad = group["amsgrad"]
-        means, squares, largest, steps = [], [], [], []
-        for p in params:
-            state = self.state[p]
+        states = [self.state[p] for p in params]
+        for p, state in zip(params, states, strict=True):
             if not state:
                 # The same entries as the parent's, so that a state_dict passes between them.
                 state["step"] = torch.zeros((), dtype=torch.float32, device=p.device)
@@ -103,21 +114,15 @@ class _FusedAdamStep(_Fused):
                 state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
                 if amsgrad:
                     state["max_exp_avg_sq"] = torch.zeros_like(p)
-            means.append(state["exp_avg"])
-            squares.append(state["exp_avg_sq"])
-            steps.append(state["step"])
-            if amsgrad:
-                largest.append(state["max_exp_avg_sq"])
-        torch._foreach_add_(steps, 1)
         beta1, beta2 = group["betas"]
         kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
         kernel(
             params,
             grads,
-            means,
-            squares,
-            largest,
-            steps,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [state["max_exp_avg_sq"] for state in states] if amsgrad else [],
+            self._count(group, params, states),
             lr=group["lr"],
             beta1=beta1,
             beta2=beta2,
@@ -126,6 +131,47 @@ class _FusedAdamStep(_Fused):
             amsgrad=amsgrad,
             maximize=group["maximize"],
         )
+
+    def _count(
+        self, group: dict[str, Any], params: list[Tensor], states: list[dict[str, Any]]
+    ) -> list[Tensor]:
+        """Add one to the step counts, and return them.
+
+        Adding to many scalars one by one costs more than the update of a small network. Counts of
+        parameters that are updated together are therefore views of one vector; each parameter
+        still has its own, so that one that is frozen meanwhile keeps its count.
+        """
+        together = self._together
+        if together is None:
+            together = self._together = {}
+        steps = [state["step"] for state in states]
+        known = together.get(id(group))
+        if (
+            known is None
+            or len(known[0]) != len(steps)
+            or not all(map(operator.is_, known[0], steps))
+        ):
+            memory = torch.stack(steps)
+            steps = list(memory.unbind())
+            for state, step in zip(states, steps, strict=True):
+                state["step"] = step
+            known = together[id(group)] = (steps, memory)
+        known[1].add_(1)
+        return known[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickle would write the whole vector once for each of its views.
+        state = super().__getstate__()
+        own = {
+            p: {name: v.clone() if name == "step" else v for name, v in entries.items()}
+            for p, entries in self.state.items()
+        }
+        state["state"] = defaultdict(dict, own)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._together = None
 
 
 class FusedAdam(_FusedAdamStep, Adam):
@@ -136,7 +182,7 @@ class FusedAdamW(_FusedAdamStep, AdamW):
     """``torch.optim.AdamW`` with one kernel call a step."""
 
 
-class FusedSGD(_Fused, SGD):
+class FusedSGD(Fused, SGD):
     """``torch.optim.SGD`` (momentum, Nesterov) with one kernel call a step."""
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
@@ -177,7 +223,7 @@ class FusedSGD(_Fused, SGD):
         )
 
 
-class AdaBound(_Fused):
+class AdaBound(Fused):
     r"""Adam whose rate for each parameter is clipped to bounds that close in on ``final_lr``.
 
     .. math::

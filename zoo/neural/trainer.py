@@ -25,7 +25,7 @@ from skorch.callbacks import (
 )
 from skorch.dataset import unpack_data
 from skorch.history import History
-from skorch.utils import to_device, to_tensor
+from skorch.utils import TeeGenerator, to_device, to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -451,42 +451,73 @@ class Trainer(NeuralNet):
         """Call a method of the net and of the callbacks that have one of their own."""
         if method_name in ("on_train_begin", "on_epoch_begin"):
             self.loop_.listeners = {}
-        listeners = self.loop_.listeners.get(method_name)
-        if listeners is None or listeners[0] is not self.callbacks_:
-            listeners = (
-                self.callbacks_,
-                [cb for _, cb in self.callbacks_ if _listens(cb, method_name)],
-            )
-            self.loop_.listeners[method_name] = listeners
         getattr(self, method_name)(self, **cb_kwargs)
         try:
-            for callback in listeners[1]:
+            for callback in self._listeners(method_name):
                 getattr(callback, method_name)(self, **cb_kwargs)
         except KeyboardInterrupt as stop:
             # skorch's way for a callback to end the training, EarlyStopping's for one.
             raise _Stop(*stop.args) from stop
 
+    def _listeners(self, method_name: str) -> list[Callback]:
+        """Return the callbacks that do something on this event."""
+        known = self.loop_.listeners.get(method_name)
+        if known is None or known[0] is not self.callbacks_:
+            some = [cb for _, cb in self.callbacks_ if _listens(cb, method_name)]
+            known = self.loop_.listeners[method_name] = (self.callbacks_, some)
+        return known[1]
+
+    def _heard(self, method_name: str) -> bool:
+        """Whether anybody does anything on this event."""
+        return bool(self._listeners(method_name)) or not self._unchanged(method_name, "notify")
+
     # --- one step ---------------------------------------------------------------------------
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Compute gradients and update; without a closure where nothing asks for one."""
+        loop = self.loop_
+        if not loop.direct:
+            return super().train_step(batch, **fit_params)
+        loop.replace = True
+        try:
+            step = self.train_step_single(batch, **fit_params)
+        finally:
+            loop.replace = False
+        if self._heard("on_grad_computed"):
+            named_parameters = TeeGenerator(self.get_all_learnable_params())
+            self.notify(
+                "on_grad_computed", named_parameters=named_parameters, batch=batch, training=True
+            )
+        self.optimizer_.step()
+        return step
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute output, loss and gradients of one batch."""
+        loop = self.loop_
         self._set_training(True)
         Xi, yi = unpack_data(batch)
         w = getattr(batch, "w", None)
         if self.augment is not None:
-            Xi, yi = to_tensor(Xi, self.device), to_tensor(yi, self.device)
-            w = None if w is None else to_tensor(w, self.device)
-            Xi, yi, w = self.augment(Xi, yi, w, self.noise_generator_)
-        if self.loop_.dense is not None:
-            step = self.loop_.dense.step(self._cast(Xi), yi, w)
+            Xi, yi, w = self._augmented(Xi, yi, w)
+        if loop.dense is not None:
+            step = loop.dense.step(self._cast(Xi), yi, w, replace=loop.replace)
             if step is not None:
                 return step
+        if loop.replace:
+            self._zero_grad_optimizer()
+        weights = _NO_WEIGHTS if w is None else {"sample_weight": w}
         with self._first_batch(), self._autocast():
             y_pred = self.infer(Xi, **fit_params)
-            weights = {} if w is None else {"sample_weight": w}
             loss = self.get_loss(y_pred, yi, X=Xi, training=True, **weights)
         loss.backward()
         return {"loss": loss, "y_pred": y_pred}
+
+    def _augmented(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any]:
+        """Apply ``augment`` to a batch, on the device where the network is."""
+        X = self._cast(X)
+        y = None if y is None else to_tensor(y, self.device)
+        w = None if w is None else to_tensor(w, self.device)
+        return self.augment(X, y, w, self.noise_generator_)
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute output and loss of one batch in evaluation mode."""
@@ -495,7 +526,7 @@ class Trainer(NeuralNet):
         w = getattr(batch, "w", None)
         with torch.no_grad(), self._autocast():
             y_pred = self.infer(Xi, **fit_params)
-            weights = {} if w is None else {"sample_weight": w}
+            weights = _NO_WEIGHTS if w is None else {"sample_weight": w}
             loss = self.get_loss(y_pred, yi, X=Xi, training=False, **weights)
         return {"loss": loss, "y_pred": y_pred}
 
@@ -604,6 +635,16 @@ class Trainer(NeuralNet):
         self.loop_.dense = None
         if iterator is not None and not fit_params and self._unchanged("infer", "get_loss"):
             self.loop_.dense = DensePath.of(self, iterator)
+        self.loop_.direct = (
+            self._optimizers == ["optimizer"]
+            and isinstance(self.optimizer_, optim.Fused)
+            and self._unchanged(
+                "train_step_single",
+                "get_train_step_accumulator",
+                "_zero_grad_optimizer",
+                "_step_optimizer",
+            )
+        )
 
     def _unchanged(self, *names: str) -> bool:
         """Whether no subclass and no instance replaced these methods."""
@@ -751,6 +792,9 @@ class _Loop:
         self.dtype: torch.dtype | None = None
         self.dense: DensePath | None = None
         self.guard = False
+        # Whether a step needs no closure, and whether gradients of the last one may be replaced.
+        self.direct = False
+        self.replace = False
 
 
 class _Stop(KeyboardInterrupt):
@@ -758,3 +802,4 @@ class _Stop(KeyboardInterrupt):
 
 
 _NO_CONTEXT = nullcontext()
+_NO_WEIGHTS: dict[str, Tensor] = {}
