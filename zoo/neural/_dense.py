@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
+from zoo.neural._lean import without_grad
+
 aten = torch.ops.aten
 
 class _Activation:
@@ -88,11 +90,12 @@ def cross_entropy(zT: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tens
     k, n = zT.shape
     log_p = torch.log_softmax(zT, 0)
     if y.dtype is torch.int64 and y.ndim == 1:
-        index = y[None]
-        rows = log_p.gather(0, index).neg_()[0]
+        index = y.unsqueeze(0)
+        chosen = log_p.gather(0, index)
         g = log_p.exp_().scatter_add_(0, index, _minus_one(zT.dtype).expand(1, n))
         if w is None:
-            return rows.mean(), g.mul_(1.0 / n)
+            return chosen.mean().neg_(), g.mul_(1.0 / n)
+        rows = chosen[0].neg_()
     elif y.dtype is zT.dtype and y.shape == (n, k):
         yT = y.t()
         rows = -(yT * log_p).sum(0)
@@ -229,15 +232,8 @@ class DensePath:
         for linear in self.linears:
             own = linear._parameters
             W, b = own["weight"], own["bias"]
-            for p in (W, b):
-                if p is not None and (
-                    not p.requires_grad
-                    or p.dtype is not dtype
-                    or p._backward_hooks
-                    or p._post_accumulate_grad_hooks
-                    or not (replace or p.grad is None)
-                ):
-                    return None
+            if not _usual(W, dtype, replace) or not (b is None or _usual(b, dtype, replace)):
+                return None
             params.append((W, b))
         return params
 
@@ -265,7 +261,7 @@ class DensePath:
             w = w.to(X.dtype)
         if y.dtype is not X.dtype and y.is_floating_point():
             y = y.to(X.dtype)
-        with torch.no_grad():
+        with without_grad():
             return self._step(params, X, y, w)
 
     def _step(
@@ -310,6 +306,17 @@ class DensePath:
                 if backward is not None:
                     backward(g, saved[level - 1])
         return {"loss": loss, "y_pred": y_pred}
+
+
+def _usual(p: Tensor, dtype: torch.dtype, replace: bool) -> bool:
+    """Whether the gradient of a parameter is to be computed and nothing else is asked for."""
+    return (
+        p.requires_grad
+        and p.dtype is dtype
+        and not p._backward_hooks
+        and not p._post_accumulate_grad_hooks
+        and (replace or p.grad is None)
+    )
 
 
 def _plain_targets(iterator: Any, loss: Any, n_outputs: int) -> bool:

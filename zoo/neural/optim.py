@@ -13,13 +13,14 @@ The parents load ``torch._dynamo`` (over a second) the first time one is built; 
 import operator
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim import optimizer as torch_optimizer
+
+from zoo.neural._lean import without_grad
 
 __all__ = ["OPTIMIZERS", "AdaBound", "FusedAdam", "FusedAdamW", "FusedSGD", "describe", "resolve"]
 
@@ -49,32 +50,34 @@ class Fused(Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one update; ``closure`` computes the loss and the gradients first."""
-        for hook in chain(
-            torch_optimizer._global_optimizer_pre_hooks.values(),
-            self._optimizer_step_pre_hooks.values(),
-        ):
-            hook(self, (closure,), {})
+        self._call(torch_optimizer._global_optimizer_pre_hooks, closure)
+        self._call(self._optimizer_step_pre_hooks, closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.no_grad():
+        with without_grad():
             for group in self.param_groups:
-                pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
-                if not pairs:
+                params = group["params"]
+                grads = [p.grad for p in params]
+                if any(g is None for g in grads):
+                    params = [p for p, g in zip(params, grads, strict=True) if g is not None]
+                    grads = [g for g in grads if g is not None]
+                if not params:
                     continue
-                params, grads = map(list, zip(*pairs, strict=True))
                 if _alike(params):
                     self._update(group, params, grads)
                 else:
                     for same in _by_kind(params):
                         self._update(group, same, [p.grad for p in same])
-        for hook in chain(
-            self._optimizer_step_post_hooks.values(),
-            torch_optimizer._global_optimizer_post_hooks.values(),
-        ):
-            hook(self, (closure,), {})
+        self._call(self._optimizer_step_post_hooks, closure)
+        self._call(torch_optimizer._global_optimizer_post_hooks, closure)
         return loss
+
+    def _call(self, hooks: dict[int, Any], closure: Any) -> None:
+        if hooks:
+            for hook in list(hooks.values()):
+                hook(self, (closure,), {})
 
     # torch replaces `step` of a class by a profiled wrapper unless it is marked so.
     step.hooked = True  # type: ignore[attr-defined]
@@ -86,7 +89,10 @@ class Fused(Optimizer):
 def _alike(params: list[Tensor]) -> bool:
     """Whether one fused call may take all of them."""
     dtype, device = params[0].dtype, params[0].device
-    return all(p.dtype is dtype and p.device == device for p in params)
+    for p in params:
+        if p.dtype is not dtype or p.device != device:
+            return False
+    return True
 
 
 def _by_kind(params: list[Tensor]) -> list[list[Tensor]]:
@@ -106,8 +112,11 @@ class _FusedAdamStep(Fused):
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
         amsgrad = group["amsgrad"]
         states = [self.state[p] for p in params]
-        for p, state in zip(params, states, strict=True):
-            if not state:
+        if not all(states):
+            for p in params:
+                state = self.state[p]
+                if state:
+                    continue
                 # The same entries as the parent's, so that a state_dict passes between them.
                 state["step"] = torch.zeros((), dtype=torch.float32, device=p.device)
                 state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)

@@ -6,8 +6,8 @@ data, random numbers from generators of its own, precision that follows the modu
 every method and notification that a user of skorch may rely on.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader
 
 from zoo.neural import blocks, optim, schedules
 from zoo.neural._dense import DensePath
+from zoo.neural._lean import backward
 from zoo.neural._rows import (
     Batches,
     Rows,
@@ -506,10 +507,13 @@ class Trainer(NeuralNet):
         if loop.replace:
             self._zero_grad_optimizer()
         weights = _NO_WEIGHTS if w is None else {"sample_weight": w}
-        with self._first_batch(), self._autocast():
+        with _NO_CONTEXT if loop.plain else self._unusual():
             y_pred = self.infer(Xi, **fit_params)
             loss = self.get_loss(y_pred, yi, X=Xi, training=True, **weights)
-        loss.backward()
+        if type(loss) is Tensor and loss.dtype is loop.dtype and loss.device == loop.one.device:
+            backward(loss, loop.one)
+        else:
+            loss.backward()
         return {"loss": loss, "y_pred": y_pred}
 
     def _augmented(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any]:
@@ -664,7 +668,10 @@ class Trainer(NeuralNet):
         self.loop_.modules = [
             m for c in components if isinstance(c, nn.Module) for m in c.modules()
         ]
-        self.loop_.dtype = _floating_dtype(self.module_)
+        loop = self.loop_
+        loop.dtype = _floating_dtype(self.module_)
+        loop.one = torch.ones((), dtype=loop.dtype, device=self.device)
+        loop.plain = self.precision is None and not loop.guard
 
     def _set_training(self, training: bool = True) -> None:
         # Cheap where nothing changes; where anything does, the module's own train() is called.
@@ -712,12 +719,15 @@ class Trainer(NeuralNet):
             for m in m.modules()
         )
 
-    def _first_batch(self) -> AbstractContextManager[Any]:
-        """Watch the first batch of a fit for draws from the global generator."""
-        if not self.loop_.guard:
-            return _NO_CONTEXT
-        self.loop_.guard = False
-        return blocks.forbid_global_draws()
+    @contextmanager
+    def _unusual(self) -> Iterator[None]:
+        """Autocast, and on the first batch of a fit watch for draws from the global generator."""
+        loop = self.loop_
+        watch = blocks.forbid_global_draws() if loop.guard else _NO_CONTEXT
+        loop.guard = False
+        with watch, self._autocast():
+            yield
+        loop.plain = self.precision is None
 
     # --- copies -----------------------------------------------------------------------------
 
@@ -791,7 +801,11 @@ class _Loop:
         self.modules: list[nn.Module] | None = None
         self.dtype: torch.dtype | None = None
         self.dense: DensePath | None = None
+        self.one = torch.ones(())
+        # Whether draws from the global generator are still to be watched for.
         self.guard = False
+        # Whether the forward pass needs no context.
+        self.plain = False
         # Whether a step needs no closure, and whether gradients of the last one may be replaced.
         self.direct = False
         self.replace = False
