@@ -2,8 +2,13 @@
 
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
 from .linear.ridge import Ridge as Ridge
+from .svm.svc import SVC as SVC
+from .svm.svr import SVR as SVR
 from .mlp.mlp import MLPClassifier as MLPClassifier
 from .mlp.mlp import MLPRegressor as MLPRegressor
+from .vision.convnet import ConvNetClassifier as ConvNetClassifier
+from .vision.convnet import ConvNetRegressor as ConvNetRegressor
+from .agents.dqn import DQN as DQN
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load
 from .persist import save as save

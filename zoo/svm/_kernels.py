@@ -1,7 +1,7 @@
 """Kernel functions on arrays: rows of a kernel matrix by matrix products, and a vectorised exp.
 
-`K(x, z)` is computed for a batch of rows at a time, `S = A @ B.T` by BLAS and then one pass over `S`
-in place. Nothing here ever holds more than the batch that was asked for.
+`K(x, z)` is computed for a batch of rows at a time, `S = A @ B.T` by BLAS and then one pass over
+`S` in place. Nothing here ever holds more than the batch that was asked for.
 """
 
 from copy import copy
@@ -210,8 +210,12 @@ class Kernel:
             return np.ascontiguousarray(self.Z[k, k], dtype=self.dtype)
         if callable(self.kind):
             return np.array(
-                [np.asarray(self.kind(self.Z[k : k + 1], self.Z[k : k + 1]))[0, 0]
-                 for k in range(self.n)], dtype=self.dtype)
+                [
+                    np.asarray(self.kind(self.Z[k : k + 1], self.Z[k : k + 1]))[0, 0]
+                    for k in range(self.n)
+                ],
+                dtype=self.dtype,
+            )
         if self.kind == "rbf":
             return np.ones(self.n, self.dtype)
         s = self.norms.astype(np.float64)

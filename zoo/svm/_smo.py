@@ -4,10 +4,10 @@ The problem, in signed variables `u` (for a classifier `u_i = y_i alpha_i`):
 
     minimise   1/2 u'K u + q'u + eps |u|_1     subject to   sum(u) = const,   lo <= u <= hi
 
-`F = K u + q` is kept up to date. Raising `u_i` changes the objective at the rate `F_i + up_i`, lowering
-`u_j` at `-(F_j + dn_j)`, where `up` and `dn` hold the slope of `eps |u|` on that side (0 for a
-classifier) and +-inf where the bound forbids the move. So the violating pair, the stopping rule and
-the bias are the same three lines for all problems, and the passes over `n` have no branch.
+`F = K u + q` is kept up to date. Raising `u_i` changes the objective at the rate `F_i + up_i`,
+lowering `u_j` at `-(F_j + dn_j)`, where `up` and `dn` hold the slope of `eps |u|` on that side (0
+for a classifier) and +-inf where the bound forbids the move. So the violating pair, the stopping
+rule and the bias are the same three lines for all problems, and the passes over `n` have no branch.
 
 One step (Fan, Chen and Lin 2005, second-order selection):
 
@@ -15,12 +15,13 @@ One step (Fan, Chen and Lin 2005, second-order selection):
     j = argmax b_j^2 / a_j   over   b_j = F_j + dn_j - m > 0,   a_j = K_ii + K_jj - 2 K_ij
     u_i += t,  u_j -= t,  F += t (K_i - K_j),     t = b_j / a_j  clipped to the box
 
-K, not Q, stands in the denominator, for the reason given in SVC's notes. Kernel rows live in float32
-in a cache that grows row by row; a missing row returns control to Python, where a batch of rows (the
-missing one and the worst violators) is made by one matrix product.
+K, not Q, stands in the denominator, for the reason given in SVC's notes. Kernel rows live in
+float32 in a cache that grows row by row; a missing row returns control to Python, where a batch of
+rows (the missing one and the worst violators) is made by one matrix product.
 """
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -30,6 +31,24 @@ from zoo.svm._kernels import Kernel
 _MATH = {"nnan", "nsz", "arcp", "contract"}
 _BLOCK = 1024
 _TAU = 1e-12
+
+
+@dataclass
+class Solution:
+    """What a solver found.
+
+    `status` is "converged", "max_iter", "time_limit", "stopped" or "unbounded"; `negative` counts
+    the steps that met negative curvature, which a positive semi-definite kernel does not have.
+    """
+
+    u: np.ndarray
+    F: np.ndarray
+    b: float
+    n_iter: int
+    gap: float
+    status: str
+    negative: int = 0
+
 
 DONE, MISSING, PAUSE, UNBOUNDED = 0, 1, 2, 3
 
@@ -145,16 +164,19 @@ def _run(F, u, lo, hi, eps, up, dn, diag, rows, slot, used, clock, state, tol, s
             if g > best:
                 best, at = g, s
         e = min(at + _BLOCK, n)
-        j = at + _find_gain(F[at:e], dn[at:e], Ki[at:e], diag[at:e], m, dii,
-                            best * np.float32(0.9999))
+        j = at + _find_gain(
+            F[at:e], dn[at:e], Ki[at:e], diag[at:e], m, dii, best * np.float32(0.9999)
+        )
         if slot[j] < 0:
             clock[0] = tick
             return MISSING, j
         used[slot[j]] = tick
         Kj = rows[slot[j]]
         b = F[j] + dn[j] - m
-        a = max(np.float64(diag[i]) + np.float64(diag[j]) - 2.0 * np.float64(Ki[j]), _TAU)
-        t = b / a
+        a = np.float64(diag[i]) + np.float64(diag[j]) - 2.0 * np.float64(Ki[j])
+        if a < -1e-5 * (abs(diag[i]) + abs(diag[j])):
+            clock[2] += 1
+        t = b / max(a, _TAU)
         # eps |u| has a kink at zero: a step ends there and the next one may go on
         ceiling = hi[i] if (eps == 0.0 or u[i] >= 0.0) else 0.0
         floor = lo[j] if (eps == 0.0 or u[j] <= 0.0) else 0.0
@@ -206,7 +228,7 @@ def _worst(F, up, dn, slot, wanted, least, most, picked):
 
 
 def _batch_width(d, free):
-    """How many rows to make at once: what a matrix product wants while the cache has room, else one."""
+    """Rows to make at once: what a matrix product wants while the cache has room, else one."""
     ideal = 4 if d < 10 else 16 if d < 200 else 64
     return max(1, min(ideal, free))
 
@@ -305,8 +327,21 @@ def _add_products(kernel, F, at, index, v):
     F[at] += total
 
 
-def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, max_iter=-1,
-        shrinking=True, pause=None, time_limit=None):
+def smo(
+    kernel: Kernel,
+    q,
+    lo,
+    hi,
+    u=None,
+    F=None,
+    eps=0.0,
+    tol=1e-3,
+    cache_size=200.0,
+    max_iter=-1,
+    shrinking=True,
+    pause=None,
+    time_limit=None,
+):
     """Solve the problem at the head of this file.
 
     Parameters
@@ -314,26 +349,28 @@ def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, 
     kernel : Kernel whose n columns are the n variables, float32
     q, lo, hi : float64 arrays of length n
     u : feasible start, zeros by default
+    F : K u + q at the start, if it is known
     eps : weight of |u|_1
     tol : stop when the largest violation is below
     cache_size : megabytes for kernel rows
     max_iter : -1 for no limit
     shrinking : leave out variables that rest at a bound, where the cache cannot hold all rows
-    pause : called as pause(n_iter, gap) a few times a second; True stops
+    pause : called as pause(n_iter, gap, u, F) every thousand steps; True stops. u and F are the
+    whole
+        problem's until shrinking drops variables, and None afterwards
     time_limit : seconds, or None
 
     Returns
     -------
-    u, F, b, n_iter, gap, status
-        status is "converged", "max_iter", "time_limit", "stopped" or "unbounded"
+    Solution
     """
     n = kernel.n
     u_all = np.zeros(n) if u is None else np.array(u, dtype=np.float64)
-    F_all = np.array(q, dtype=np.float64)
+    F_all = np.array(q if F is None else F, dtype=np.float64)
     diag_all = kernel.diagonal().astype(np.float32)
     everything = np.arange(n)
     nonzero = np.flatnonzero(u_all)
-    if nonzero.size:
+    if nonzero.size and F is None:
         _add_products(kernel, F_all, everything, nonzero, u_all[nonzero])
 
     cache = _Cache(n, cache_size)
@@ -344,10 +381,10 @@ def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, 
     up, dn = np.empty(n), np.empty(n)
     _slopes(u, lo_a, hi_a, eps, up, dn)
     state = np.array([-1.0, np.inf, 0.0, 0.0])
-    clock = np.zeros(2, np.int64)
+    clock = np.zeros(3, np.int64)
     d = kernel.width
     every = min(n, 1000)
-    next_look = every
+    next_look, next_pause = every, 1000
     finishing = False
     status, started = "converged", time.monotonic()
     while True:
@@ -356,12 +393,28 @@ def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, 
             steps = min(steps, max_iter - int(clock[1]))
         if shrinking:
             steps = min(steps, max(1, next_look - int(clock[1])))
+        if pause is not None:
+            steps = min(steps, max(1, next_pause - int(clock[1])))
         if steps <= 0:
             status = "max_iter"
             break
-        before = clock[1]
-        code, want = _run(F, u, lo_a, hi_a, eps, up, dn, diag, cache.rows, cache.slot, cache.used,
-                          clock, state, tol, steps)
+        code, want = _run(
+            F,
+            u,
+            lo_a,
+            hi_a,
+            eps,
+            up,
+            dn,
+            diag,
+            cache.rows,
+            cache.slot,
+            cache.used,
+            clock,
+            state,
+            tol,
+            steps,
+        )
         if code == UNBOUNDED:
             status = "unbounded"
             break
@@ -372,11 +425,13 @@ def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, 
             picked = np.empty(width, np.int64)
             count = _worst(F, up, dn, cache.slot, want, state[2], state[3], picked)
             cache.fetch(local, picked[:count], int(state[0]), clock[0])
-        if before != clock[1] or code == PAUSE:
-            if time_limit is not None and time.monotonic() - started > time_limit:
-                status = "time_limit"
-                break
-            if pause is not None and pause(int(clock[1]), float(state[1])):
+        if time_limit is not None and time.monotonic() - started > time_limit:
+            status = "time_limit"
+            break
+        if pause is not None and clock[1] >= next_pause:
+            next_pause = int(clock[1]) + 1000
+            whole = (None, None) if history else (u, F)
+            if pause(int(clock[1]), float(state[1]), *whole):
                 status = "stopped"
                 break
         if code == DONE or (history and not finishing and state[1] < 10 * tol):
@@ -410,17 +465,113 @@ def smo(kernel: Kernel, q, lo, hi, u=None, eps=0.0, tol=1e-3, cache_size=200.0, 
                 active = active[keep]
                 local = kernel.subset(active)
                 cache.narrow(keep)
-                u, F, diag, lo_a, hi_a, up, dn = (
-                    a[keep] for a in (u, F, diag, lo_a, hi_a, up, dn))
+                u, F, diag, lo_a, hi_a, up, dn = (a[keep] for a in (u, F, diag, lo_a, hi_a, up, dn))
                 state[0] = -1
     if history:
         u_all, F_all = _restore(kernel, u_all, F_all, active, u, F, history)
         u, F = u_all, F_all
-    return u, F, bias(u, F, lo, hi, eps), int(clock[1]), float(state[1]), status
+    return Solution(
+        u, F, bias(u, F, lo, hi, eps), int(clock[1]), float(state[1]), status, int(clock[2])
+    )
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _ascent_block(F, u, lo, hi, diag, Ki, t):
+    """F += t K_i and the largest fall of the objective that one variable of the block can bring."""
+    best, worst = 0.0, 0.0
+    for k in range(F.shape[0]):
+        f = F[k] + t * np.float64(Ki[k])
+        F[k] = f
+        step = min(max(u[k] - f / np.float64(diag[k]), lo[k]), hi[k]) - u[k]
+        best = max(best, -step * (f + 0.5 * np.float64(diag[k]) * step))
+        worst = max(worst, abs(step) * np.float64(diag[k]))
+    return best, worst
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _find_fall(F, u, lo, hi, diag, least):
+    for k in range(F.shape[0]):
+        f = F[k]
+        step = min(max(u[k] - f / np.float64(diag[k]), lo[k]), hi[k]) - u[k]
+        if -step * (f + 0.5 * np.float64(diag[k]) * step) >= least:
+            return k
+    return -1
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _run_ascent(F, u, lo, hi, diag, rows, slot, used, clock, state, tol, steps):
+    n = F.shape[0]
+    for _ in range(steps):
+        i, t = np.int64(state[0]), 0.0
+        Ki = rows[0]
+        if i >= 0:
+            if slot[i] < 0:
+                return MISSING, i
+            clock[0] += 1
+            used[slot[i]] = clock[0]
+            Ki = rows[slot[i]]
+            new = min(max(u[i] - F[i] / np.float64(diag[i]), lo[i]), hi[i])
+            t = new - u[i]
+            u[i] = new
+            clock[1] += 1
+        best, worst, at = 0.0, 0.0, 0
+        for s in range(0, n, _BLOCK):
+            e = min(s + _BLOCK, n)
+            g, v = _ascent_block(F[s:e], u[s:e], lo[s:e], hi[s:e], diag[s:e], Ki[s:e], t)
+            if g > best:
+                best, at = g, s
+            worst = max(worst, v)
+        state[1] = worst
+        if worst < tol or best <= 0.0:
+            state[0] = -1
+            return DONE, -1
+        e = min(at + _BLOCK, n)
+        state[0] = at + _find_fall(F[at:e], u[at:e], lo[at:e], hi[at:e], diag[at:e], best * 0.9999)
+    return PAUSE, -1
+
+
+def dual_ascent(
+    kernel: Kernel, q, lo, hi, tol=1e-3, cache_size=200.0, max_iter=-1, pause=None, time_limit=None
+):
+    """The problem without the sum constraint (b = 0), by the coordinate that gains most.
+
+    `u_i <- clip(u_i - F_i / K_ii, lo_i, hi_i)`, until no projected gradient exceeds `tol`.
+    """
+    n = kernel.n
+    u, F = np.zeros(n), np.array(q, dtype=np.float64)
+    diag = kernel.diagonal().astype(np.float32)
+    diag = np.maximum(diag, np.float32(1e-12))
+    cache = _Cache(n, cache_size)
+    cache.rows[0] = 0.0
+    state, clock = np.array([-1.0, np.inf, 0.0, 0.0]), np.zeros(3, np.int64)
+    status, started, next_pause = "converged", time.monotonic(), 1000
+    while True:
+        steps = max(64, int(1e8 // n))
+        if max_iter >= 0:
+            steps = min(steps, max_iter - int(clock[1]))
+        if steps <= 0:
+            status = "max_iter"
+            break
+        code, want = _run_ascent(
+            F, u, lo, hi, diag, cache.rows, cache.slot, cache.used, clock, state, tol, steps
+        )
+        if code == DONE:
+            break
+        if code == MISSING:
+            cache.fetch(kernel, np.array([want]), -1, clock[0])
+        if time_limit is not None and time.monotonic() - started > time_limit:
+            status = "time_limit"
+            break
+        if pause is not None and clock[1] >= next_pause:
+            next_pause = int(clock[1]) + 1000
+            if pause(int(clock[1]), float(state[1]), u, F):
+                status = "stopped"
+                break
+    return Solution(u, F, 0.0, int(clock[1]), float(state[1]), status)
 
 
 def _restore(kernel, u_all, F_all, active, u, F, history):
-    """Bring F up to date on every variable: a dropped one missed the moves made since it was dropped."""
+    """Bring F up to date everywhere: a dropped variable missed the moves made since."""
     u_all[active], F_all[active] = u, F
     for gone, then in history:
         moved = np.flatnonzero(u_all != then)
