@@ -8,6 +8,7 @@ from .mlp.mlp import MLPClassifier as MLPClassifier
 from .mlp.mlp import MLPRegressor as MLPRegressor
 from .vision.convnet import ConvNetClassifier as ConvNetClassifier
 from .vision.convnet import ConvNetRegressor as ConvNetRegressor
+from .recommend.matrix_factorization import MatrixFactorization as MatrixFactorization
 from .agents.dqn import DQN as DQN
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load

@@ -297,6 +297,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
     learns: ClassVar[tuple[str, ...]] = ()
     # Excuses from conformance checks: name of the check -> reason.
     excused: ClassVar[dict[str, str]] = {}
+    _own_defaults: ClassVar[dict[str, Any]] = {}
     _defaults: ClassVar[dict[str, Any]] = {}
 
     # -- making a class -----------------------------------------------------------------------
@@ -462,7 +463,7 @@ def _collect_fields(cls: type[Estimator]) -> None:
     """Find the fields of a class: its own first, then its ancestors', with the guards of a zoo."""
     inherited: dict[str, Any] = {}
     for base in cls.__mro__[1:]:
-        for name, default in base.__dict__.get("_defaults", {}).items():
+        for name, default in base.__dict__.get("_own_defaults", {}).items():
             inherited.setdefault(name, default)
     annotations = inspect.get_annotations(cls)
     own: dict[str, Any] = {}
@@ -497,6 +498,7 @@ def _collect_fields(cls: type[Estimator]) -> None:
             delattr(cls, name)  # so that a forgotten attribute is an error, not a default
     for name in [n for n in inherited if n in vars(cls)]:
         delattr(cls, name)
+    cls._own_defaults = own
     cls._defaults = own | {n: d for n, d in inherited.items() if n not in own}
 
 
@@ -553,6 +555,8 @@ def _declare_fit(cls: type[Estimator]) -> None:
     if issubclass(cls, Classifier) and "w" not in names:
         raise TypeError(f"{cls.__name__}._learn must take w: every classifier has class_weight.")
     cls.learns = names
+    if issubclass(cls, Agent):  # has a fit of its own, which can do without X
+        return
     if getattr(cls, "fit", _fit) in _FITS.values():
         cls.fit = _FITS["w" in names, "val" in names]  # type: ignore[attr-defined]
     if "resume" in names:
@@ -869,7 +873,7 @@ class Translator(Estimator, abstract=True):
 
 
 class Agent(Estimator, abstract=True):
-    """Gives back actions. A leaf writes ``_learn(self, X, steps)`` and ``_act(observations)``.
+    """Gives back actions. A leaf writes ``_learn(self, X, ...)`` and ``_act(observations)``.
 
     X of ``fit`` and ``score`` is a 1-D array of episode seeds or None, so that a search trains on
     some seeds and scores on others.
@@ -877,7 +881,9 @@ class Agent(Estimator, abstract=True):
     Parameters
     ----------
     env : str, callable or environment
-        What to act in: a gymnasium id, a factory without arguments, or an environment.
+        What to act in: a gymnasium id, a factory without arguments (picklable, for parallel
+        searches), or an environment. A given environment is copied, never stepped, unless it
+        refuses to be copied.
     random_state : int, RandomState or None, default=None
         Seed of everything that is drawn.
     """
@@ -886,6 +892,47 @@ class Agent(Estimator, abstract=True):
 
     env: Annotated[Any, Fixed("it is the task")]
     random_state: Seed = None
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Learn by acting.
+
+        Parameters
+        ----------
+        X : array-like of shape (n,), optional
+            Seeds of the training episodes, taken in turn; None derives them from ``random_state``.
+        y : ignored
+            For pipelines and searches.
+
+        Returns
+        -------
+        self : object
+            The fitted agent.
+        """
+        return self._fit(X, y)
+
+    @available_if(lambda self: "resume" in self.learns)
+    def partial_fit(self, X: Any = None, y: Any = None) -> Self:
+        """Go on learning for one iteration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n,), optional
+            Seeds of the training episodes.
+        y : ignored
+            For pipelines and searches.
+
+        Returns
+        -------
+        self : object
+            The fitted agent.
+        """
+        return self._fit(X, y, partial=True)
+
+    def _check_training(
+        self, X: Any, y: Any, sample_weight: Any, *, resume: bool, classes: Any
+    ) -> dict[str, Any]:
+        # No rows to weigh, no labels, and no precision: the environment brings its own.
+        return {"X": self.input.check(self, X, reset=not resume)}
 
     def predict(self, observations: Any) -> np.ndarray:
         """Return the greedy action for each observation."""

@@ -34,7 +34,9 @@ from zoo.params import (
 Optimizer = Literal[
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "radam", "adabound"
 ]
-Schedule = Literal["step", "plateau", "exponential", "cosine", "warm_restarts", "noam"]
+Schedule = Literal[
+    "step", "plateau", "exponential", "cosine", "warm_restarts", "noam", "warm_up_cosine"
+]  # fmt: skip
 
 
 def _are_callbacks(value: Any) -> bool:
