@@ -25,6 +25,7 @@ from zoo.neural._lean import without_grad
 
 aten = torch.ops.aten
 
+
 class _Activation:
     """One activation: its value, and the gradient handed down through it, both in place.
 
@@ -90,12 +91,12 @@ def cross_entropy(zT: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tens
     k, n = zT.shape
     log_p = torch.log_softmax(zT, 0)
     if y.dtype is torch.int64 and y.ndim == 1:
-        index = y.unsqueeze(0)
-        chosen = log_p.gather(0, index)
-        g = log_p.exp_().scatter_add_(0, index, _minus_one(zT.dtype).expand(1, n))
+        reduction = "mean" if w is None else "none"
+        loss = nn.functional.nll_loss(log_p.t(), y, reduction=reduction)
+        g = log_p.exp_().scatter_add_(0, y.unsqueeze(0), _minus_one(zT.dtype).expand(1, n))
         if w is None:
-            return chosen.mean().neg_(), g.mul_(1.0 / n)
-        rows = chosen[0].neg_()
+            return loss, g.mul_(1.0 / n)
+        rows = loss
     elif y.dtype is zT.dtype and y.shape == (n, k):
         yT = y.t()
         rows = -(yT * log_p).sum(0)
@@ -195,9 +196,11 @@ class DensePath:
         for part in parts:
             if type(part) is nn.Linear:
                 layers.append((part, _IDENTITY))
-            elif type(part) not in _ACTIVATIONS or before is not nn.Linear:
-                return None
-            elif getattr(part, "approximate", "none") != "none":
+            elif (
+                type(part) not in _ACTIVATIONS
+                or before is not nn.Linear
+                or getattr(part, "approximate", "none") != "none"
+            ):
                 return None
             else:
                 layers[-1] = (layers[-1][0], _ACTIVATIONS[type(part)])
@@ -216,7 +219,7 @@ class DensePath:
         Nothing in it outlives the step.
         """
         space = self.spaces.get(n)
-        if space is None or space[0] and space[0][0].dtype is not like.dtype:
+        if space is None or (space[0] and space[0][0].dtype is not like.dtype):
             if len(self.spaces) > 4:
                 self.spaces.clear()
             widths = [linear.out_features for linear in self.linears[:-1]]

@@ -14,7 +14,7 @@ from skorch.dataset import Dataset, get_len
 from torch.utils.data import DataLoader, Subset
 
 # Large enough that gathering costs nothing per batch, small enough to stay near the cache.
-CHUNK_BYTES = 2**22
+CHUNK_BYTES = 2**20
 
 
 class Batch(tuple):

@@ -24,8 +24,8 @@ __all__ = [
     "GaussianNoise",
     "PositionalEncoding",
     "RMSNorm",
-    "StochasticDepth",
     "Stochastic",
+    "StochasticDepth",
     "activation",
     "bind_generator",
     "forbid_global_draws",
@@ -197,7 +197,9 @@ class GaussianNoise(Stochastic):
 
 
 class RMSNorm(nn.Module):
-    r"""Divide by the root mean square of the last dimension: :math:`g\,x/\sqrt{\bar{x^2}+\epsilon}`.
+    r"""Divide by the root mean square of the last dimension.
+
+    .. math:: y = g\,x / \sqrt{\overline{x^2} + \epsilon}
 
     References
     ----------
@@ -215,7 +217,9 @@ class RMSNorm(nn.Module):
 
 
 class PositionalEncoding(nn.Module):
-    r"""Add sines and cosines of the position: period :math:`2\pi\,10000^{2i/d}` in columns 2i, 2i+1.
+    r"""Add sines and cosines of the position.
+
+    Columns 2i and 2i + 1 have the period :math:`2\pi\,10000^{2i/d}`.
 
     Parameters
     ----------
@@ -354,7 +358,7 @@ def take_over_dropout(module: nn.Module) -> nn.Module:
     return module
 
 
-class forbid_global_draws(TorchDispatchMode):  # noqa: N801 - used as a context, like no_grad
+class forbid_global_draws(TorchDispatchMode):
     """Context in which an operation that would draw from torch's global generator is an error."""
 
     def __torch_dispatch__(

@@ -89,10 +89,7 @@ class Fused(Optimizer):
 def _alike(params: list[Tensor]) -> bool:
     """Whether one fused call may take all of them."""
     dtype, device = params[0].dtype, params[0].device
-    for p in params:
-        if p.dtype is not dtype or p.device != device:
-            return False
-    return True
+    return all(p.dtype is dtype and p.device == device for p in params)
 
 
 def _by_kind(params: list[Tensor]) -> list[list[Tensor]]:

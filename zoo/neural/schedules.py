@@ -165,7 +165,7 @@ def check(spec: Any) -> None:
 
 
 def schedule_callback(spec: Any) -> Callback:
-    """Build the callback of a schedule given as a name, a pair ``(name, options)`` or a callback."""
+    """Build the callback of a schedule: a name, a pair ``(name, options)`` or a callback."""
     check(spec)
     if isinstance(spec, Callback):
         return spec

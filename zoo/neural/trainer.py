@@ -608,8 +608,8 @@ class Trainer(NeuralNet):
         columns = as_columns(X)
         if columns is None:
             raise TypeError(
-                f"X is of type {type(X).__name__}, but forward_batches takes an array, a tensor, or "
-                "a mapping or list of them."
+                f"X is of type {type(X).__name__}, but forward_batches takes an array, a tensor, "
+                "or a mapping or list of them."
             )
         if self.module_.training:
             self._set_training(False)
