@@ -11,8 +11,8 @@ import numpy as np
 from scipy import linalg
 
 
-def interior_point(X, q, lo, hi, e=None, tol=1e-9, max_iter=100):
-    """Solve with e'u = 0; return u, w = X'u, the multiplier y and whether it converged."""
+def interior_point(X, q, lo, hi, e=None, tol=1e-9, max_iter=100, constrained=True):
+    """Solve with e'u = 0 (or without); return u, w = X'u, the multiplier y, and convergence."""
     n, d = X.shape
     e = np.ones(n) if e is None else e
     R = hi - lo
@@ -29,7 +29,7 @@ def interior_point(X, q, lo, hi, e=None, tol=1e-9, max_iter=100):
         w = X.T @ u
         grad = X @ w + q
         dual = grad - y * e - z + t
-        primal = float(e @ u)
+        primal = float(e @ u) if constrained else 0.0
         mu = float(v @ z + s @ t) / (2 * n)
         if (
             mu < tol * scale
@@ -51,13 +51,13 @@ def interior_point(X, q, lo, hi, e=None, tol=1e-9, max_iter=100):
             a = r / D
             return a - XD @ linalg.cho_solve(factor, X.T @ a, check_finite=False)
 
-        Ke = solve(e)
-        eKe = float(e @ Ke)
+        Ke = solve(e) if constrained else np.zeros(n)
+        eKe = float(e @ Ke) if constrained else 1.0
 
         def direction(cz, ct, dual=dual, primal=primal, Ke=Ke, eKe=eKe, v=v, s=s, z=z, t=t):
             # cz = target of v z, ct = target of s t
             Kr = solve(-dual + cz / v - z - (ct / s - t))
-            dy = -(primal + float(e @ Kr)) / eKe
+            dy = -(primal + float(e @ Kr)) / eKe if constrained else 0.0
             du = Kr + dy * Ke
             return du, dy, (cz - z * du) / v - z, (ct + t * du) / s - t
 
@@ -79,10 +79,11 @@ def interior_point(X, q, lo, hi, e=None, tol=1e-9, max_iter=100):
     # a bound that is as good as reached is reached: the multiplier says which one
     u = np.where(v < np.minimum(1e-6 * R, z), lo, np.where(s < np.minimum(1e-6 * R, t), hi, u))
     free = (u > lo) & (u < hi)
-    if free.any():
+    if constrained and free.any():
         u[free] -= e[free] * float(e @ u) / free.sum()
         u = np.clip(u, lo, hi)
-    converged = converged and abs(float(e @ u)) < 1e-8 * (1.0 + np.abs(u).sum())
+    if constrained:
+        converged = converged and abs(float(e @ u)) < 1e-8 * (1.0 + np.abs(u).sum())
     return u, X.T @ u, y, converged
 
 

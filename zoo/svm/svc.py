@@ -123,8 +123,7 @@ class SVC(Classifier):
     n_jobs: Jobs = None
 
     def __sklearn_tags__(self) -> Any:
-        """Say that a precomputed kernel comes pairwise and that a callable one takes no sparse
-        X."""
+        """Say that a precomputed kernel comes pairwise and dense."""
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
         tags.input_tags.sparse = self.kernel != "precomputed"
