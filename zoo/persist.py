@@ -22,7 +22,8 @@ data (a torch module, a tokenizer) writes two methods, which only files use:
 ``__zoo_state__(self) -> dict``
     Everything that makes the estimator, parameters included, as plain values (None, bool, int,
     float, str, bytes, list, tuple, dict, set, arrays, nested estimators). Optimiser state goes
-    under the key "optimizer" (None when it is not kept), so that the header can tell.
+    under the key "optimizer_state_" (None or absent when it is not kept), so that the header can
+    tell.
 ``__zoo_restore__(self, state: dict) -> None``
     Fill a bare object, made by ``__new__``, from that dict.
 """
@@ -49,7 +50,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from zoo import registry
+from zoo import __version__, registry
 
 __all__ = ["ZooFileError", "load", "save"]
 
@@ -130,9 +131,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     ...     print(zoo.load(path).predict([[10.0]]).round(6))
     [21.]
     """
-    from sklearn.base import BaseEstimator
-
-    if not isinstance(estimator, BaseEstimator):
+    if not _is_estimator(type(estimator)):
         raise ZooFileError(
             f"zoo.save keeps estimators, but was given {_kind(estimator)}; put it into an "
             "estimator or keep it in another way."
@@ -236,7 +235,7 @@ def _is_trusted(name: str, extra: frozenset[str]) -> bool:
         or name in PLAIN_TYPES
         or name in _registered()
         or _is_sklearn_estimator(name)
-        or _is_trusted_function(name)
+        or _is_harmless(name)
     )
 
 
@@ -252,22 +251,24 @@ def _is_sklearn_estimator(name: str) -> bool:
     """Tell whether this is a public estimator of scikit-learn: what ``all_estimators`` lists."""
     if not _SKLEARN_NAME.fullmatch(name) or {"tests", "conftest"} & set(name.split(".")):
         return False
-    from sklearn.base import BaseEstimator
-
     module, _, attribute = name.rpartition(".")
     try:
         cls = getattr(importlib.import_module(module), attribute, None)
     except ImportError:
         return False
-    return isinstance(cls, type) and issubclass(cls, BaseEstimator) and cls.__module__ == module
+    return _is_estimator(cls) and cls.__module__ == module
 
 
-_ZOO_FUNCTION = re.compile(rf"zoo\.(losses|neural|{'|'.join(registry.FAMILIES)})(\.\w+)*", re.ASCII)
+def _is_estimator(cls: Any) -> bool:
+    return isinstance(cls, type) and hasattr(cls, "fit") and hasattr(cls, "get_params")
 
 
-def _is_trusted_function(name: str) -> bool:
+_ZOO_MODULE = re.compile(rf"zoo\.(losses|neural|{'|'.join(registry.FAMILIES)})(\.\w+)*", re.ASCII)
+
+
+def _is_harmless(name: str) -> bool:
     try:
-        return _function(name) is not None
+        return _function(name) is not None or _is_named_tuple(_of_a_family(name))
     except (ImportError, AttributeError):
         return False
 
@@ -284,11 +285,21 @@ def _function(name: str) -> Any:
         return found if isinstance(found, np.ufunc) else None
     if module.startswith("sklearn.metrics."):
         return _scorer_functions().get(name)
-    if _ZOO_FUNCTION.fullmatch(module):
-        found = getattr(importlib.import_module(module), attribute, None)
-        own = isinstance(found, types.FunctionType) and found.__module__ == module
-        return found if own else None
-    return None
+    found = _of_a_family(name)
+    return found if isinstance(found, types.FunctionType) else None
+
+
+def _of_a_family(name: str) -> Any:
+    """Return what a module of the zoo's families or engines defines under that name, else None."""
+    module, _, attribute = name.rpartition(".")
+    if not _ZOO_MODULE.fullmatch(module):
+        return None
+    found = getattr(importlib.import_module(module), attribute, None)
+    return found if getattr(found, "__module__", None) == module else None
+
+
+def _is_named_tuple(cls: Any) -> bool:
+    return isinstance(cls, type) and cls.__bases__ == (tuple,) and hasattr(cls, "_fields")
 
 
 @cache
@@ -304,7 +315,7 @@ def _name_of_function(value: Any) -> str | None:
     attribute = getattr(value, "__name__", "")
     for module in ("numpy", "scipy.special", getattr(value, "__module__", None) or ""):
         name = f"{module}.{attribute}"
-        if _is_trusted_function(name) and _function(name) is value:
+        if _is_harmless(name) and _function(name) is value:
             return name
     return None
 
@@ -337,6 +348,11 @@ class _Writer:
             return [self.node(v, f"{where}[{i}]") for i, v in enumerate(value)]
         if t is tuple:
             return {"tuple": [self.node(v, f"{where}[{i}]") for i, v in enumerate(value)]}
+        if _is_named_tuple(t):
+            name = f"{t.__module__}.{t.__qualname__}"
+            self.names.add(name)
+            parts = zip(value._fields, value, strict=True)
+            return {"named": name, "items": [self.node(v, f"{where}.{k}") for k, v in parts]}
         if t in (set, frozenset):
             items = [self.node(v, f"an entry of {where}") for v in value]
             # In one order, so that the same estimator gives the same file.
@@ -494,7 +510,7 @@ class _Writer:
         if hasattr(cls, "__zoo_state__"):
             node["zoo"] = True
             state = value.__zoo_state__()
-            self.optimizer |= state.get("optimizer") is not None
+            self.optimizer |= state.get("optimizer_state_") is not None
         else:
             known, state = _state_of(value)
             if not known:
@@ -523,8 +539,9 @@ class _Writer:
             self.dropped.append(f"{where}: callbacks {names}")
         # The parameter of torch estimators that holds skorch callbacks.
         defaults = getattr(type(value), "_defaults", {})
-        if kept.get("callbacks") and "callbacks" in defaults:
-            self.dropped.append(f"{where}: parameter callbacks")
+        if "callbacks" in kept and "callbacks" in defaults:
+            if vars(value).get("callbacks"):
+                self.dropped.append(f"{where}: parameter callbacks")
             kept["callbacks"] = defaults["callbacks"]
         return kept
 
@@ -579,14 +596,12 @@ def _versions() -> dict[str, str]:
 
     import sklearn
 
-    import zoo
-
     try:
         torch = version("torch")
     except PackageNotFoundError:
         torch = "none"
     return {
-        "zoo": zoo.__version__,
+        "zoo": __version__,
         "scikit-learn": sklearn.__version__,
         "numpy": np.__version__,
         "torch": torch,
@@ -792,10 +807,8 @@ class _Reader:
 
     def estimator(self) -> Any:
         """Return what the file holds."""
-        from sklearn.base import BaseEstimator
-
         found = self.value(self.tree)
-        if not isinstance(found, BaseEstimator):
+        if not _is_estimator(type(found)):
             raise ZooFileError(f"{self.path} holds no estimator; save one with zoo.save.")
         return found
 
@@ -824,6 +837,12 @@ class _Reader:
 
     def _tuple(self, items: list[Any], node: Any) -> Any:
         return tuple(self.value(v) for v in items)
+
+    def _named(self, name: str, node: Any) -> Any:
+        cls = _import(name)
+        if not _is_named_tuple(cls) or len(cls._fields) != len(node["items"]):
+            raise TypeError(f"{name} is no named tuple of {len(node['items'])} fields")
+        return tuple.__new__(cls, [self.value(v) for v in node["items"]])
 
     def _set(self, items: list[Any], node: Any) -> Any:
         return {self.value(v) for v in items}
@@ -946,8 +965,8 @@ class _Reader:
 
 
 _TAGS = (
-    "same", "float", "complex", "tuple", "set", "frozenset", "slice", "range", "dict", "bytes",
-    "bytearray", "dtype", "scalar", "array", "objects", "masked", "sparse", "random_state",
+    "same", "float", "complex", "tuple", "named", "set", "frozenset", "slice", "range", "dict",
+    "bytes", "bytearray", "dtype", "scalar", "array", "objects", "masked", "sparse", "random_state",
     "generator", "type", "function", "skops", "object",
 )  # fmt: skip
 
@@ -977,7 +996,7 @@ def _names(tree: Any) -> Iterator[str]:
             todo += node
         elif isinstance(node, dict):
             todo += node.values()
-            for tag in ("object", "type", "function"):
+            for tag in ("object", "named", "type", "function"):
                 if tag in node:
                     yield str(node[tag])
 

@@ -1,0 +1,245 @@
+"""The command line: what it prints, its exit codes, and how little it costs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo import __version__, registry
+from zoo.cli import main, readable
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | settings
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment, check=False,
+        encoding="utf-8",
+    )  # fmt: skip
+
+
+# -- list ---------------------------------------------------------------------------------------
+
+
+def test_list_names_every_method_once(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "role", "input"]
+    assert [line.split()[0] for line in lines[1:]] == [row["name"] for row in registry.entries()]
+
+
+def test_list_filters(capsys):
+    assert main(["list", "--role", "regressor", "--input", "table", "--capability", "sparse"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert "Ridge" in names
+    assert "LogisticRegression" not in names
+
+
+def test_list_as_json_is_the_index(capsys):
+    assert main(["list", "--role", "Classifier", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == registry.entries(role="Classifier")
+
+
+def test_list_of_an_unknown_role_says_what_there_is(capsys):
+    assert main(["list", "--role", "oracle"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("zoo: 'oracle' is none of the known values for role: ")
+    assert "Regressor" in err
+
+
+def test_list_cuts_lines_on_a_terminal_only(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "50")
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) == 50
+    assert any(line.endswith("…") for line in lines)
+
+
+# -- show ---------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_card_with_readable_equations(capsys):
+    assert main(["show", "Ridge"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("Ridge - Regressor on table")
+    assert "β = (Xᵀ W X + α I)⁻¹ Xᵀ W y" in page
+    assert "alpha: a number >= 0; default 1.0" in page
+    assert "Hoerl and Kennard" in page
+    assert "\\" not in page
+
+
+def test_show_of_a_typo_suggests(capsys):
+    assert main(["show", "Rigde"]) == 2
+    assert "Did you mean 'Ridge'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [row["name"] for row in registry.entries()])
+def test_equations_of_every_card_lose_no_letter_and_most_commands(name):
+    for equation in registry.card(name).equations:
+        text = readable(equation)
+        assert text != equation or "\\" not in equation, equation
+        assert text.count("\\") == 0, f"{name}: no plain form for {text!r}"
+
+
+@pytest.mark.parametrize(
+    ("latex", "text"),
+    [
+        (r"\alpha_i^2 + \beta_{ij}", "αᵢ² + βᵢⱼ"),
+        (r"\sum_{i=1}^n w_i \log p(y_i \mid x_i)", "∑ᵢ₌₁ⁿ wᵢ log p(yᵢ | xᵢ)"),
+        (r"\frac{a + b}{c}", "(a + b)/c"),
+        (r"\tfrac12 |\beta|^2", "1/2 |β|²"),
+        (r"\left\langle x, y \right\rangle", "⟨x, y⟩"),
+        (r"e^{-\beta x}", "e⁻ᵝˣ"),
+        (r"\hat y = \mathrm{softmax}(W x)", "ŷ = softmax(W x)"),
+        (r"x \in \mathbb{R}^d", "x ∈ ℝᵈ"),
+        (r"\sqrt{n}, \sqrt{a b}", "√n, √(a b)"),
+        (r"\log\det A", "log det A"),
+        (r"Q_{\theta}", "Q_θ"),
+        (r"\lVert u \rVert_1 \le 1", "‖ u ‖₁ ≤ 1"),
+        ("a = 1, \\qquad b = 2", "a = 1,\nb = 2"),
+        (r"\mystery{x}", r"\mysteryx"),
+        (r"\frac{a}{b", r"\frac{a}{b"),
+        ("a}", "a}"),
+        ("x^", "x^"),
+        ("", ""),
+    ],
+)
+def test_readable(latex, text):
+    assert readable(latex) == text.replace("ŷ", "y\u0302")
+
+
+# -- check --------------------------------------------------------------------------------------
+
+GOOD = '''
+from typing import Any
+import numpy as np
+from zoo import Ridge
+
+class Named:
+    pass
+
+class NeedsArguments:
+    def __init__(self, a): pass
+    def fit(self, X, y): pass
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "mine_of_the_cli_test.py").write_text(GOOD)
+    yield tmp_path
+    sys.modules.pop("mine_of_the_cli_test", None)
+
+
+class _Report:
+    def __init__(self, ok):
+        self.ok = ok
+
+    def __str__(self):
+        return "3 checks ran"
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
+def test_check_prints_the_report_and_tells_by_its_code(here, capsys, monkeypatch, ok, code):
+    from zoo import conformance
+
+    checked = []
+    monkeypatch.setattr(conformance, "check", lambda e: checked.append(e) or _Report(ok))
+    assert main(["check", "mine_of_the_cli_test:Ridge"]) == code
+    assert capsys.readouterr().out == "3 checks ran\n"
+    assert type(checked[0]).__name__ == "Ridge"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("Ridge", "is not module:Class"),
+        ("no_such_module_xyz:Ridge", "cannot be imported"),
+        ("mine_of_the_cli_test:Rigde", "Did you mean 'Ridge'?"),
+        ("mine_of_the_cli_test:Named", "is no estimator class"),
+        ("mine_of_the_cli_test:NeedsArguments", "cannot be made without arguments"),
+        ("broken_of_the_cli_test:A", "SyntaxError"),
+    ],
+)
+def test_check_of_something_else_is_one_sentence(here, capsys, target, words):
+    (here / "broken_of_the_cli_test.py").write_text("def (")
+    assert main(["check", target]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+
+
+# -- the process --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", [[], ["lst"], ["list", "--rule", "x"], ["show"]])
+def test_a_wrong_call_is_one_sentence_and_code_2(argv, capsys):
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("zoo: ")
+    assert err.count("\n") == 1
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"zoo {__version__}"
+    assert main(["list", "--help"]) == 0
+    assert "--capability" in capsys.readouterr().out
+
+
+def test_interrupt_ends_with_130_and_no_traceback(capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "entries", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_closed_pipe_is_silent():
+    # The reader has gone away before the first line is written.
+    program = (
+        "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1)\n"
+        "from zoo.cli import main; sys.exit(main(['list', '--json']))"
+    )
+    done = run("-c", program)
+    assert done.stderr == ""
+    assert done.returncode == 141
+
+
+def test_a_terminal_without_unicode_gets_question_marks():
+    done = run("-m", "zoo.cli", "show", "Ridge", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "? = (X? W X + ? I)?? X? W y" in done.stdout
+
+
+COST = (
+    "import sys, time; before = time.process_time(); {}\n"
+    "print(time.process_time() - before, *sorted({{'torch', 'sklearn', 'numba', 'pandas', 'numpy'}}"
+    " & set(sys.modules)), file=sys.stderr)"
+)
+
+
+def test_list_reads_the_index_only_and_costs_little():
+    done = run("-c", COST.format("from zoo.cli import main; main(['list'])"))
+    seconds, *heavy = done.stderr.split()
+    assert heavy == []
+    assert float(seconds) < 0.6
+    assert "Ridge" in done.stdout
+
+
+def test_import_zoo_imports_nothing_heavy():
+    # The best of three: a loaded machine makes single runs slower, never faster.
+    runs = [run("-c", COST.format("import zoo")).stderr.split() for _ in range(3)]
+    assert [heavy for _, *heavy in runs] == [[], [], []]
+    assert min(float(seconds) for seconds, *_ in runs) < 0.05
