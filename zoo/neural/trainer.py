@@ -521,7 +521,9 @@ class Trainer(NeuralNet):
         X = self._cast(X)
         y = None if y is None else to_tensor(y, self.device)
         w = None if w is None else to_tensor(w, self.device)
-        return self.augment(X, y, w, self.noise_generator_)
+        assert self.augment is not None
+        transformed: tuple[Any, Any, Any] = self.augment(X, y, w, self.noise_generator_)
+        return transformed
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute output and loss of one batch in evaluation mode."""
