@@ -417,14 +417,20 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         return None if y is None else _check_labels(self, y, n)
 
     def _encode_y(
-        self, y: np.ndarray | None, w: np.ndarray | None, *, resume: bool, classes: Any
+        self,
+        y: np.ndarray | None,
+        w: np.ndarray | None,
+        *,
+        resume: bool,
+        classes: Any = None,
+        name: str = "y",
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Replace labels by class numbers."""
         if y is None:
             return None, w
         if not resume:
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
-        return _class_numbers(self, y, "y"), w
+        return _class_numbers(self, y, name), w
 
     def _check_validation(
         self, X_val: Any, y_val: Any, w_val: Any
@@ -439,8 +445,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         n = n_rows(X)
         w = self._check_weights(w_val, X, n)
         y = None if y_val is None else self._check_y(y_val, n)
-        if y is not None and hasattr(self, "classes_"):
-            y = _class_numbers(self, y, "y_val")
+        y, w = self._encode_y(y, w, resume=True, name="y_val")
         return X, y, w
 
     def _learn(self, **data: Any) -> None:
@@ -618,9 +623,15 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     ] = None
 
     def _encode_y(
-        self, y: Any, w: np.ndarray | None, *, resume: bool, classes: Any
+        self,
+        y: Any,
+        w: np.ndarray | None,
+        *,
+        resume: bool,
+        classes: Any = None,
+        name: str = "y",
     ) -> tuple[Any, np.ndarray | None]:
-        y, w = super()._encode_y(y, w, resume=resume, classes=classes)
+        y, w = super()._encode_y(y, w, resume=resume, classes=classes, name=name)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y, but y has only one class: "
@@ -648,8 +659,8 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores: (n,) for two classes (positive means ``classes_[1]``), else (n, k)."""
         s: np.ndarray = self._scores(self._checked(X))
-        if len(self.classes_) == 2 and s.ndim == 2:
-            return s[:, 1] - s[:, 0] if s.shape[1] == 2 else s[:, 0]
+        if len(self.classes_) == 2 and s.ndim > 1:
+            return s[..., 1] - s[..., 0] if s.shape[-1] == 2 else s[..., 0]
         return s
 
     @available_if(_has_proba)
@@ -658,7 +669,12 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         if hasattr(self, "_proba"):
             p: np.ndarray = self._proba(self._checked(X))
             return p
-        return softmax(self.decision_function(X))
+        return softmax(self._logits(X))
+
+    def _logits(self, X: Any) -> np.ndarray:
+        """Return one score a class, for two classes too."""
+        s = self.decision_function(X)
+        return np.stack([np.zeros_like(s), s], axis=-1) if len(self.classes_) == 2 else s
 
     @available_if(_has_proba)
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -666,13 +682,13 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         if hasattr(self, "_proba"):
             with np.errstate(divide="ignore"):
                 return np.log(self.predict_proba(X))
-        return log_softmax(self.decision_function(X))
+        return log_softmax(self._logits(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most likely class of each row."""
         if hasattr(self, "_scores"):
             s = self.decision_function(X)
-            chosen = (s > 0).astype(int) if s.ndim == 1 else s.argmax(axis=1)
+            chosen = (s > 0).astype(int) if len(self.classes_) == 2 else s.argmax(axis=-1)
         else:
             chosen = self.predict_proba(X).argmax(axis=1)
         return self.classes_[chosen]
@@ -682,14 +698,14 @@ def log_softmax(s: np.ndarray) -> np.ndarray:
     """Return log softmax of scores; margins (n,) are the scores (0, s) of two classes."""
     if s.ndim == 1:
         return -np.column_stack([np.logaddexp(0, s), np.logaddexp(0, -s)])
-    s = s - s.max(axis=1, keepdims=True)
-    return s - np.log(np.exp(s).sum(axis=1, keepdims=True))
+    s = s - s.max(axis=-1, keepdims=True)
+    return s - np.log(np.exp(s).sum(axis=-1, keepdims=True))
 
 
 def softmax(s: np.ndarray) -> np.ndarray:
     """Return the probabilities whose logits are s."""
     p = np.exp(log_softmax(s))
-    return p / p.sum(axis=1, keepdims=True)
+    return p / p.sum(axis=-1, keepdims=True)
 
 
 class Regressor(RegressorMixin, Estimator, abstract=True):
@@ -707,7 +723,13 @@ class Regressor(RegressorMixin, Estimator, abstract=True):
         return np.asarray(y)
 
     def _encode_y(
-        self, y: Any, w: np.ndarray | None, *, resume: bool, classes: Any
+        self,
+        y: Any,
+        w: np.ndarray | None,
+        *,
+        resume: bool,
+        classes: Any = None,
+        name: str = "y",
     ) -> tuple[Any, np.ndarray | None]:
         return y, w
 
@@ -825,9 +847,15 @@ class Sampler(Estimator, abstract=True):
         return _class_numbers(self, labels, "y")
 
     def _encode_y(
-        self, y: Any, w: np.ndarray | None, *, resume: bool, classes: Any
+        self,
+        y: Any,
+        w: np.ndarray | None,
+        *,
+        resume: bool,
+        classes: Any = None,
+        name: str = "y",
     ) -> tuple[Any, np.ndarray | None]:
-        y, w = super()._encode_y(y, w, resume=resume, classes=classes)
+        y, w = super()._encode_y(y, w, resume=resume, classes=classes, name=name)
         if y is not None and not resume:
             count = np.bincount(y, weights=w, minlength=len(self.classes_))
             self.class_prior_ = count / count.sum()

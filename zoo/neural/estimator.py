@@ -141,6 +141,10 @@ class Neural(Estimator, abstract=True):
     def _measure(self, X: Any, y: Any, w: np.ndarray | None) -> None:
         """Set the fitted attributes that ``_prepare`` and ``_targets`` need, such as scales."""
 
+    def _measure_targets(self, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any]:
+        """Return location and scale of the targets of a regression."""
+        return location_scale(y, w)
+
     def _prepare(self, X: Any) -> Any:
         """Return X as the network eats it: an array, or a dict of keyword arguments."""
         return X
@@ -242,7 +246,7 @@ class Neural(Estimator, abstract=True):
 
     def _set_aside(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
         rows = np.arange(n_rows(X))
-        labels = y if isinstance(self, Classifier) and np.bincount(y).min() >= 2 else None
+        labels = y if hasattr(self, "classes_") and _can_be_split(y) else None
         if len(rows) * self.validation_fraction < 1:
             raise ValueError(
                 f"{type(self).__name__}: validation_fraction={self.validation_fraction} of "
@@ -341,6 +345,11 @@ def threads_for(work: float) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _can_be_split(y: Any) -> bool:
+    """Tell whether every class has a row for either side of a stratified split."""
+    return y is not None and y.ndim == 1 and np.bincount(y).min() >= 2
+
+
 def _silent(*_: Any) -> None:
     """Take skorch's messages; a module-level function, so that nets pickle."""
 
@@ -400,7 +409,7 @@ class NeuralRegressor(Regressor, Neural, abstract=True):
 
     def _measure(self, X: Any, y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
-        self.y_mean_, self.y_scale_ = location_scale(y, w)
+        self.y_mean_, self.y_scale_ = self._measure_targets(y, w)
 
     def _criterion(self) -> Any:
         import torch
