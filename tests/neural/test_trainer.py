@@ -66,17 +66,17 @@ MODULES = {"any": Wrapped, "dense": dense}
 FIRST = {"any": "net.0.*", "dense": "0.*"}
 
 
+DEFAULTS = {"optimizer": torch.optim.Adam, "lr": 0.01, "batch_size": 32, "max_epochs": 5}
+
+
 def stock(module, **params):
-    params = {"optimizer": torch.optim.Adam, "lr": 0.01, "batch_size": 32, **params}
-    return NeuralNet(module, nn.CrossEntropyLoss, max_epochs=5, verbose=0, **params)
+    return NeuralNet(module, nn.CrossEntropyLoss, verbose=0, **{**DEFAULTS, **params})
 
 
 def ours(module, cls=Trainer, **params):
     """A Trainer that visits the rows in the order of a stock net."""
-    params = {"optimizer": torch.optim.Adam, "lr": 0.01, "batch_size": 32, **params}
-    return cls(
-        module, nn.CrossEntropyLoss, max_epochs=5, iterator_train__shuffle=False, **params
-    )
+    params = {"iterator_train__shuffle": False, **DEFAULTS, **params}
+    return cls(module, nn.CrossEntropyLoss, **params)
 
 
 def fit(net, *args, **kwargs):
@@ -99,14 +99,14 @@ def curves(net):
     return numbers
 
 
-def assert_same_training(net, reference, rtol=1e-10):
+def assert_same_training(net, reference, rtol=1e-10, atol=1e-10):
     expected, got = curves(reference), curves(net)
     assert got.keys() == expected.keys()
     np.testing.assert_allclose(list(got.values()), list(expected.values()), rtol=rtol, atol=1e-13)
     for (name, p), (_, q) in zip(
         net.module_.state_dict().items(), reference.module_.state_dict().items(), strict=True
     ):
-        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-8, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-8, atol=atol, err_msg=name)
 
 
 # --- equal to stock skorch ----------------------------------------------------------------------
@@ -143,7 +143,10 @@ class Recorder(Callback):
     def on_grad_computed(self, net, named_parameters, batch=None, training=None, **kwargs):
         # twice: the generator must be of the kind that can be read again
         for _ in range(2):
-            norms = [(name, p.grad.norm().item()) for name, p in named_parameters]
+            norms = [
+                (name, None if p.grad is None else p.grad.norm().item())
+                for name, p in named_parameters
+            ]
         self.log_.append(("grad", norms, len(batch[0]), training))
 
 
@@ -301,6 +304,11 @@ def test_callbacks_change_training_exactly_as_in_skorch(case, kind, data):
         (torch.optim.SGD, {"optimizer__momentum": 0.9, "optimizer__dampening": 0.3}),
         (torch.optim.SGD, {"optimizer__weight_decay": 0.1}),
         (torch.optim.RMSprop, {}),
+        (torch.optim.RMSprop, {"optimizer__momentum": 0.9, "optimizer__weight_decay": 0.1}),
+        (torch.optim.RMSprop, {"optimizer__centered": True}),
+        (torch.optim.Adagrad, {"optimizer__lr_decay": 0.1, "optimizer__weight_decay": 0.1}),
+        (torch.optim.RAdam, {"optimizer__weight_decay": 0.1}),
+        (torch.optim.RAdam, {"optimizer__decoupled_weight_decay": True}),
         (torch.optim.LBFGS, {"optimizer__max_iter": 3}),
     ],
 )
@@ -308,7 +316,9 @@ def test_optimizers_are_those_of_torch(optimizer, options, kind, data):
     params = {"optimizer": optimizer, "train_split": None, **options}
     expected = fit(stock(build(MODULES[kind]), **params), *data)
     got = fit(ours(build(MODULES[kind]), **params), *data)
-    assert_same_training(got, expected, rtol=1e-8)
+    # the line search of LBFGS magnifies the last digit of the gradient
+    loose = optimizer is torch.optim.LBFGS
+    assert_same_training(got, expected, rtol=1e-5 if loose else 1e-9, atol=1e-5 if loose else 1e-9)
 
 
 @pytest.mark.parametrize("kind", MODULES)
@@ -320,7 +330,7 @@ def test_float32_is_bit_for_bit_that_of_the_fused_optimizer(kind, data):
     if kind == "any":
         assert curves(got) == curves(expected)
     else:
-        assert_same_training(got, expected, rtol=2e-6)
+        assert_same_training(got, expected, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", MODULES)
@@ -521,14 +531,13 @@ def test_overridden_methods_are_called(mixin, kind, data):
         "train_split": ValidSplit(5),
     }
     expected = fit(Theirs(build(MODULES[kind]), nn.CrossEntropyLoss, **params), *data)
-    got = Ours(
-        build(MODULES[kind]), nn.CrossEntropyLoss, iterator_train__shuffle=False, **params
-    )
+    got = Ours(build(MODULES[kind]), nn.CrossEntropyLoss, iterator_train__shuffle=False, **params)
     if mixin is SmallBatches:
         got = Ours(build(MODULES[kind]), nn.CrossEntropyLoss, **params)
     got = fit(got, *data)
     assert_same_training(got, expected)
-    np.testing.assert_allclose(got.predict(data[0]), expected.predict(data[0]), rtol=1e-9)
+    with blocks.seeded(0):
+        np.testing.assert_allclose(got.predict(data[0]), expected.predict(data[0]), rtol=1e-9)
     plain = fit(ours(build(MODULES[kind]), train_split=ValidSplit(5)), *data)
     differs = curves(plain) != curves(got) or not np.allclose(
         plain.predict(data[0]), got.predict(data[0])
@@ -590,9 +599,7 @@ PER_ROW = nn.CrossEntropyLoss(reduction="none")
 
 
 def weighted(kind, n, **params):
-    return Trainer(
-        build(MODULES[kind]), PER_ROW, max_epochs=4, batch_size=n, lr=0.01, **params
-    )
+    return Trainer(build(MODULES[kind]), PER_ROW, max_epochs=4, batch_size=n, lr=0.01, **params)
 
 
 @pytest.mark.parametrize("kind", MODULES)
@@ -983,8 +990,7 @@ def test_steps_decide_how_many_epochs_run_and_see_a_break(data):
     def steps(n, name):
         log.append((n, name))
         try:
-            for epoch in range(3):
-                yield epoch
+            yield from range(3)
             log.append("exhausted")
         except GeneratorExit:
             log.append("left")
@@ -1003,8 +1009,11 @@ def test_steps_decide_how_many_epochs_run_and_see_a_break(data):
 
 def test_an_interrupt_leaves_a_usable_net_and_can_be_told_from_a_stop(data):
     class Interrupted(Wrapped):
+        calls = 0
+
         def forward(self, X):
-            if self.training and len(net.history) == 2:
+            Interrupted.calls += self.training
+            if Interrupted.calls == 7:
                 raise KeyboardInterrupt
             return super().forward(X)
 
@@ -1112,7 +1121,7 @@ def test_training_never_loads_torch_dynamo():
 
 def test_the_names_of_optimizers_all_learn(data):
     for name in optim.OPTIMIZERS:
-        lr = 0.1 if name in ("sgd", "momentum", "nesterov", "adagrad") else 0.01
+        lr = 0.1 if name in ("sgd", "momentum", "nesterov", "adagrad", "radam") else 0.01
         net = Trainer(
             build(dense), PER_ROW, optimizer=name, lr=lr, batch_size=32, max_epochs=15
         ).fit(*data)

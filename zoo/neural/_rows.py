@@ -102,11 +102,12 @@ def gather(column: Any, rows: slice | torch.Tensor) -> torch.Tensor:
     """Copy rows of a column into a tensor of its own."""
     if isinstance(column, torch.Tensor):
         if isinstance(rows, slice):
-            return column[rows].clone()
+            # C order whatever the caller's, so that results do not depend on it.
+            return column[rows].clone(memory_format=torch.contiguous_format)
         return column.index_select(0, rows.to(column.device))
     if isinstance(rows, slice):
-        return torch.from_numpy(column[rows].copy())
-    return torch.from_numpy(column[rows.numpy()])
+        return torch.from_numpy(column[rows].copy(order="C"))
+    return torch.from_numpy(np.take(column, rows.numpy(), axis=0))
 
 
 def bytes_per_row(column: Any) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RAdam, RMSprop
 from torch.optim import optimizer as torch_optimizer
 
 from zoo.neural._lean import without_grad
@@ -229,6 +229,96 @@ class FusedSGD(Fused, SGD):
         )
 
 
+class LightRMSprop(Fused, RMSprop):
+    """``torch.optim.RMSprop``, all parameters at a time."""
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        states = [self.state[p] for p in params]
+        for p, state in zip(params, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float32)
+                state["square_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                if group["momentum"] > 0:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+            state["step"] += 1
+        grads = _with_decay(group, params, grads)
+        squares = [state["square_avg"] for state in states]
+        torch._foreach_mul_(squares, group["alpha"])
+        torch._foreach_addcmul_(squares, grads, grads, value=1 - group["alpha"])
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_add_(roots, group["eps"])
+        if group["momentum"] > 0:
+            buffers = [state["momentum_buffer"] for state in states]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_addcdiv_(buffers, grads, roots)
+            torch._foreach_add_(params, buffers, alpha=-group["lr"])
+        else:
+            torch._foreach_addcdiv_(params, grads, roots, value=-group["lr"])
+
+
+class LightAdagrad(Fused, Adagrad):
+    """``torch.optim.Adagrad``, all parameters at a time."""
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        states = [self.state[p] for p in params]
+        for state in states:
+            state["step"] += 1
+        grads = _with_decay(group, params, grads)
+        sums = [state["sum"] for state in states]
+        torch._foreach_addcmul_(sums, grads, grads, value=1.0)
+        roots = torch._foreach_sqrt(sums)
+        torch._foreach_add_(roots, group["eps"])
+        rates = [
+            -group["lr"] / (1 + (state["step"].item() - 1) * group["lr_decay"]) for state in states
+        ]
+        torch._foreach_addcdiv_(params, grads, roots, rates)
+
+
+class LightRAdam(Fused, RAdam):
+    """``torch.optim.RAdam``, all parameters at a time."""
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> None:
+        states = [self.state[p] for p in params]
+        for p, state in zip(params, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float32)
+                state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+            state["step"] += 1
+        grads = _with_decay(group, params, grads)
+        beta1, beta2 = group["betas"]
+        means = [state["exp_avg"] for state in states]
+        squares = [state["exp_avg_sq"] for state in states]
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, grads, grads, value=1 - beta2)
+        # rho: degrees of freedom of the second moment; below 5 it is not to be divided by.
+        rho_inf = 2 / (1 - beta2) - 1
+        for p, m, v, state in zip(params, means, squares, states, strict=True):
+            t = state["step"].item()
+            rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+            rate = group["lr"] / (1 - beta1**t)
+            if rho > 5:
+                rectified = (rho - 4) * (rho - 2) * rho_inf
+                rectified /= (rho_inf - 4) * (rho_inf - 2) * rho
+                root = v.sqrt().add_(group["eps"])
+                p.addcdiv_(m, root, value=-rate * (rectified * (1 - beta2**t)) ** 0.5)
+            else:
+                p.add_(m, alpha=-rate)
+
+
+def _with_decay(group: dict[str, Any], params: list[Tensor], grads: list[Any]) -> list[Any]:
+    """Add the gradient of the L2 penalty, or decay the parameters where that is decoupled."""
+    if group["maximize"]:
+        grads = list(torch._foreach_neg(grads))
+    if group["weight_decay"] == 0:
+        return grads
+    if group.get("decoupled_weight_decay"):
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        return grads
+    return list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
+
+
 class AdaBound(Fused):
     r"""Adam whose rate for each parameter is clipped to bounds that close in on ``final_lr``.
 
@@ -319,17 +409,24 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any], str]] = {
         {"momentum": 0.9, "nesterov": True},
         "gradient descent with Nesterov momentum 0.9",
     ),
-    "adagrad": (torch.optim.Adagrad, {}, "rates that shrink with the sum of squared gradients"),
-    "rmsprop": (torch.optim.RMSprop, {}, "rates by a running mean of squared gradients"),
+    "adagrad": (LightAdagrad, {}, "rates that shrink with the sum of squared gradients"),
+    "rmsprop": (LightRMSprop, {}, "rates by a running mean of squared gradients"),
     "adam": (FusedAdam, {}, "running means of gradient and square, bias corrected"),
     "adamw": (FusedAdamW, {}, "Adam with decoupled weight decay (0.01 unless set)"),
-    "radam": (torch.optim.RAdam, {}, "Adam with a rectified start"),
+    "radam": (LightRAdam, {}, "Adam with a rectified start"),
     "adabound": (AdaBound, {}, "Adam with rates bounded towards gradient descent"),
 }
 
-_FUSED: dict[type[Optimizer], type[Optimizer]] = {Adam: FusedAdam, AdamW: FusedAdamW, SGD: FusedSGD}
-# Who asks for one of these asks for a particular implementation, and gets it.
-_PARTICULAR = ("foreach", "fused", "capturable", "differentiable")
+_OWN: dict[type[Optimizer], type[Optimizer]] = {
+    Adam: FusedAdam,
+    AdamW: FusedAdamW,
+    SGD: FusedSGD,
+    RMSprop: LightRMSprop,
+    Adagrad: LightAdagrad,
+    RAdam: LightRAdam,
+}
+# Who asks for one of these asks for a particular implementation of torch, and gets it.
+_PARTICULAR = ("foreach", "fused", "capturable", "differentiable", "centered")
 
 
 def describe() -> str:
@@ -345,9 +442,8 @@ def resolve(
     Parameters
     ----------
     optimizer : str or torch optimizer class
-        A name of ``OPTIMIZERS`` or any class. ``torch.optim.Adam``, ``AdamW`` and ``SGD``
-        themselves are built as their fused subclasses unless an option asks for a particular
-        implementation.
+        A name of ``OPTIMIZERS`` or any class. The classes of torch that have a faster equal here
+        are built as that, unless an option asks for a particular implementation.
     options : dict
         Options the user gave; they win over those of the name.
     """
@@ -356,11 +452,9 @@ def resolve(
             raise ValueError(f"optimizer is {optimizer!r}, but it must be one of {describe()}.")
         cls, defaults, _ = OPTIMIZERS[optimizer]
         options = {**defaults, **options}
-        if any(options.get(name) for name in _PARTICULAR):
-            cls = next((parent for parent, own in _FUSED.items() if own is cls), cls)
-        return cls, options
+        optimizer = next((parent for parent, own in _OWN.items() if own is cls), cls)
     if not callable(optimizer):
         raise TypeError(f"optimizer is {optimizer!r}, but it must be one of {describe()}.")
-    if optimizer in _FUSED and not any(options.get(name) is not None for name in _PARTICULAR):
-        return _FUSED[optimizer], options
+    if optimizer in _OWN and all(options.get(name) in (None, False) for name in _PARTICULAR):
+        return _OWN[optimizer], options
     return optimizer, options
