@@ -31,6 +31,7 @@ data (a torch module, a tokenizer) writes two methods, which only files use:
 import copyreg
 import hashlib
 import importlib
+import inspect
 import io
 import json
 import math
@@ -87,6 +88,7 @@ _PYTHON_TYPES: tuple[type[Any], ...] = (
 PLAIN_TYPES = {
     f"{t.__module__}.{t.__name__}": t for t in (*_PYTHON_TYPES, *np.sctypeDict.values())
 }
+BUNCH = "sklearn.utils._bunch.Bunch"
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 # dtypes that safetensors knows; the others are kept as bytes.
 NATIVE = (
@@ -216,10 +218,9 @@ def load(
     except Exception as error:
         # Whatever a damaged state makes a constructor raise, the reader of the message wants to
         # know that the file is at fault; the cause stays attached.
-        why = (str(error).splitlines() or [""])[0][:200]
         raise ZooFileError(
             f"{path} is damaged or does not fit this version: what it holds cannot be put together "
-            f"({type(error).__name__}: {why}); save the estimator again."
+            f"({_why(error)}); save the estimator again."
         ) from error
     _warn_of_version(header, path)
     return estimator
@@ -282,7 +283,8 @@ def _function(name: str) -> Any:
     module, _, attribute = name.rpartition(".")
     if module in ("numpy", "scipy.special"):
         found = getattr(importlib.import_module(module), attribute, None)
-        return found if isinstance(found, np.ufunc) else None
+        # scipy wraps its ufuncs where array API support is switched on.
+        return found if callable(found) and isinstance(inspect.unwrap(found), np.ufunc) else None
     if module.startswith("sklearn.metrics."):
         return _scorer_functions().get(name)
     found = _of_a_family(name)
@@ -349,7 +351,7 @@ class _Writer:
         if t is tuple:
             return {"tuple": [self.node(v, f"{where}[{i}]") for i, v in enumerate(value)]}
         if _is_named_tuple(t):
-            name = f"{t.__module__}.{t.__qualname__}"
+            name = _name(t)
             self.names.add(name)
             parts = zip(value._fields, value, strict=True)
             return {"named": name, "items": [self.node(v, f"{where}.{k}") for k, v in parts]}
@@ -357,7 +359,7 @@ class _Writer:
             items = [self.node(v, f"an entry of {where}") for v in value]
             # In one order, so that the same estimator gives the same file.
             return {t.__name__: sorted(items, key=json.dumps)}
-        if t in (dict, OrderedDict, defaultdict):
+        if t in (dict, OrderedDict, defaultdict) or _name(t) == BUNCH:
             return self._dict(value, where)
         if t is complex:
             return {"complex": [self.node(value.real, where), self.node(value.imag, where)]}
@@ -406,6 +408,8 @@ class _Writer:
         node: dict[str, Any] = {"dict": pairs}
         if isinstance(value, OrderedDict):
             node["ordered"] = True
+        elif _name(type(value)) == BUNCH:
+            node["bunch"] = True
         elif isinstance(value, defaultdict):
             node["factory"] = self.node(value.default_factory, f"the factory of {where}")
         return node
@@ -443,7 +447,8 @@ class _Writer:
         if value.flags.f_contiguous and not value.flags.c_contiguous:
             node["fortran"] = True
             value = value.T
-        value = np.ascontiguousarray(value)
+        if not value.flags.c_contiguous:
+            value = value.copy(order="C")
         if not _is_native(node["dtype"]):
             value = np.frombuffer(value.tobytes(), np.uint8)
         node["array"] = self._store(value)
@@ -479,7 +484,7 @@ class _Writer:
         return self.node({"state": bits.state, "sequence": spawn}, where)
 
     def _type(self, value: type, where: str) -> Any:
-        name = f"{value.__module__}.{value.__qualname__}"
+        name = _name(value)
         if name not in PLAIN_TYPES and not _is_trusted(name, frozenset()):
             raise self._refusal(
                 where, f"the class {name}", "only plain types of Python and numpy are kept by name."
@@ -505,7 +510,7 @@ class _Writer:
             )
         number = len(self._seen)
         self._seen[id(value)] = (value, {"id": number})
-        name = f"{cls.__module__}.{cls.__qualname__}"
+        name = _name(cls)
         node: dict[str, Any] = {"object": name, "id": number}
         if hasattr(cls, "__zoo_state__"):
             node["zoo"] = True
@@ -574,20 +579,28 @@ def _is_function(value: Any) -> bool:
 
 
 def _to_skops(writer: _Writer) -> bytes:
-    import skops.io
-
     try:
-        blob: bytes = skops.io.dumps(writer.objects)
+        return _dumped(writer.objects, writer.names)
     except Exception:
         for value, where in zip(writer.objects, writer.places, strict=True):
             try:
-                skops.io.dumps([value])
+                _dumped([value], set())
             except Exception as error:
                 raise writer._refusal(
                     where, _kind(value), "only plain values, arrays and estimators are kept."
                 ) from error
         raise
-    writer.names |= set(skops.io.get_untrusted_types(data=blob))
+
+
+def _dumped(objects: list[Any], names: set[str]) -> bytes:
+    """Return what skops makes of these objects, and add the types that it does not trust."""
+    import skops.io
+
+    blob: bytes = skops.io.dumps(objects)
+    untrusted = skops.io.get_untrusted_types(data=blob)
+    # skops writes some objects that it cannot read; these are the caller's own, hence trusted.
+    skops.io.loads(blob, trusted=untrusted)
+    names.update(untrusted)
     return blob
 
 
@@ -657,7 +670,7 @@ def _open(path: str | os.PathLike[str], max_bytes: int) -> BinaryIO:
     except FileNotFoundError as error:
         raise ZooFileError(f"{path} does not exist; check the path.") from error
     except (OSError, ValueError) as error:
-        raise ZooFileError(f"{path} cannot be opened ({error}); check the path.") from error
+        raise ZooFileError(f"{path} cannot be opened ({_why(error)}); check the path.") from error
     about = os.fstat(descriptor)
     what = None
     if not stat.S_ISREG(about.st_mode):
@@ -687,8 +700,14 @@ def _read_zip(file: BinaryIO, path: str) -> dict[str, bytes]:
                 with archive.open(info) as stream:
                     members[info.filename] = stream.read(info.file_size)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise _damaged(path, f"its zip archive cannot be read ({error})") from error
+        raise _damaged(path, f"its zip archive cannot be read ({_why(error)})") from error
     return members
+
+
+def _why(error: BaseException) -> str:
+    text = (str(error).splitlines() or [""])[0]
+    text = text if len(text) <= 160 else text[:157] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _damaged(path: Any, what: str) -> ZooFileError:
@@ -710,6 +729,8 @@ def _check_directory(infos: list[zipfile.ZipInfo], size: int, path: str) -> None
         what = "has a compressed member"
     elif sum(info.file_size for info in infos) > size:
         what = "says that its members are larger than the file"
+    elif min((info.header_offset for info in infos), default=0):
+        what = "has something before its first member"
     elif any(not _is_plain_member(info) for info in infos):
         what = "has a member that is a path, a folder or a link"
     if what:
@@ -732,7 +753,7 @@ def _json(data: bytes, path: str, name: str) -> Any:
     try:
         return json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its {name} cannot be read ({type(error).__name__})") from error
+        raise _damaged(path, f"its {name} cannot be read ({_why(error)})") from error
 
 
 def _no_constant(word: str) -> Any:
@@ -860,6 +881,8 @@ class _Reader:
         items = {self.value(k): self.value(v) for k, v in pairs}
         if node.get("ordered"):
             return OrderedDict(items)
+        if node.get("bunch"):
+            return _import(BUNCH)(**items)
         return defaultdict(self.value(node["factory"]), items) if "factory" in node else items
 
     def _bytes(self, key: str, node: Any) -> bytes:
@@ -1069,7 +1092,11 @@ def _warn_of_version(header: dict[str, Any], path: Any) -> None:
 
 
 def _kind(value: Any) -> str:
-    return f"an object of {type(value).__module__}.{type(value).__qualname__}"
+    return f"an object of {_name(type(value))}"
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _short(value: Any) -> str:
