@@ -285,6 +285,7 @@ def pipelines():
     }
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", pipelines())
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_pipelines_of_scikit_learn_and_zoo_parts(name, dtype, path):
@@ -1150,6 +1151,32 @@ def test_a_bomb_takes_no_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * 2**20
+
+
+@pytest.mark.parametrize("text", [b"[[]," * 10**7, b" " * (persist.JSON_LIMIT + 1)])
+def test_json_that_would_grow_in_memory_is_refused(text, path):
+    members = {"state.json": text}
+    sums = {n: hashlib.sha256(d).hexdigest() for n, d in members.items()}
+    head = json.dumps({"format": 1, "sha256": sums}).encode()
+    path.write_bytes(packed({"zoo.json": head} | members))
+    tracemalloc.start()
+    with pytest.raises(ZooFileError, match="holds more in its state"):
+        load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * path.stat().st_size
+
+
+def test_a_directory_of_many_members_is_refused_unread(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(70_000):
+            archive.writestr(zipfile.ZipInfo(str(i)), b"")
+    tracemalloc.start()
+    with pytest.raises(ZooFileError, match="its directory is larger"):
+        load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_loading_takes_memory_in_proportion_to_the_file(path):

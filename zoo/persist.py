@@ -57,8 +57,11 @@ __all__ = ["ZooFileError", "load", "save"]
 
 FORMAT = 1
 HEADER, STATE, ARRAYS, OBJECTS = "zoo.json", "state.json", "arrays.safetensors", "objects.skops"
-# JSON becomes about twenty times larger in memory; arrays do not.
+# JSON becomes about twenty times larger in memory, and the directory of a zip ten times; arrays do
+# not.
 JSON_LIMIT = 64 * 2**20
+VALUES_LIMIT = 5_000_000
+DIRECTORY_LIMIT = 4 * 2**20
 
 # Classes other than public estimators that are made by ``__new__`` and a state.
 TRUSTED = frozenset(
@@ -147,10 +150,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             f"{type(estimator).__name__} cannot be kept: a list, tuple or dict in it holds itself "
             "or is nested too deeply."
         ) from error
-    if len(state) > JSON_LIMIT:
+    if len(state) > JSON_LIMIT or _count_of_values(state) > VALUES_LIMIT:
         raise ZooFileError(
             f"{type(estimator).__name__} cannot be kept: its plain values (lists, dicts, strings) "
-            f"need {len(state)} bytes and the limit is {JSON_LIMIT}; keep them in arrays."
+            f"need {len(state)} bytes and the limit is {JSON_LIMIT} bytes with {VALUES_LIMIT} "
+            "values; keep them in arrays."
         )
     members = {STATE: state}
     if writer.arrays:
@@ -165,7 +169,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "versions": _versions(),
         "optimizer_state": writer.optimizer,
         "dropped": writer.dropped,
-        "needs_trust": sorted(n for n in writer.names if not _is_trusted(n, frozenset())),
+        "needs_trust": sorted(writer.untrusted),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     _write({HEADER: json.dumps(header, indent=1).encode()} | members, Path(path))
@@ -332,7 +336,7 @@ class _Writer:
         self.arrays: dict[str, np.ndarray] = {}
         self.objects: list[Any] = []
         self.places: list[str] = []
-        self.names: set[str] = set()
+        self.untrusted: set[str] = set()
         self.dropped: list[str] = []
         self.optimizer = False
         # Values by identity: what is held twice is kept once. They stay alive, so that no later
@@ -352,7 +356,7 @@ class _Writer:
             return {"tuple": [self.node(v, f"{where}[{i}]") for i, v in enumerate(value)]}
         if _is_named_tuple(t):
             name = _name(t)
-            self.names.add(name)
+            self._note(name)
             parts = zip(value._fields, value, strict=True)
             return {"named": name, "items": [self.node(v, f"{where}.{k}") for k, v in parts]}
         if t in (set, frozenset):
@@ -528,7 +532,7 @@ class _Writer:
             raise self._refusal(
                 where, f"an object of the local class {name}", "define the class in a module."
             )
-        self.names.add(name)
+        self._note(name)
         if isinstance(state, dict):
             state = self._without_callbacks(value, state, where)
             content = {"dict": [[k, self.node(v, f"{where}.{k}")] for k, v in state.items()]}
@@ -549,6 +553,10 @@ class _Writer:
                 self.dropped.append(f"{where}: parameter callbacks")
             kept["callbacks"] = defaults["callbacks"]
         return kept
+
+    def _note(self, name: str) -> None:
+        if not _is_trusted(name, frozenset()):
+            self.untrusted.add(name)
 
     def _refusal(self, where: str, what: str, advice: str) -> ZooFileError:
         return ZooFileError(f"{where} cannot be kept in a file: it is {what}; {advice}")
@@ -580,7 +588,7 @@ def _is_function(value: Any) -> bool:
 
 def _to_skops(writer: _Writer) -> bytes:
     try:
-        return _dumped(writer.objects, writer.names)
+        return _dumped(writer.objects, writer.untrusted)
     except Exception:
         for value, where in zip(writer.objects, writer.places, strict=True):
             try:
@@ -662,11 +670,14 @@ def _sync_folder(folder: Path) -> None:
 # -- reading ------------------------------------------------------------------------------------
 
 
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
+
 def _open(path: str | os.PathLike[str], max_bytes: int) -> BinaryIO:
     """Open a regular file of bounded size."""
     try:
         # Not blocking: opening a pipe would wait for someone to write to it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
     except FileNotFoundError as error:
         raise ZooFileError(f"{path} does not exist; check the path.") from error
     except (OSError, ValueError) as error:
@@ -692,6 +703,7 @@ def _read_zip(file: BinaryIO, path: str) -> dict[str, bytes]:
         raise ZooFileError(
             f"{path} is no zoo file (it is no zip archive); give a file that zoo.save has written."
         )
+    _check_end(file, path)
     try:
         with zipfile.ZipFile(file) as archive:
             _check_directory(archive.infolist(), file.seek(0, io.SEEK_END), path)
@@ -712,6 +724,19 @@ def _why(error: BaseException) -> str:
 
 def _damaged(path: Any, what: str) -> ZooFileError:
     return ZooFileError(f"{path} is damaged: {what}; save the estimator again.")
+
+
+def _check_end(file: BinaryIO, path: str) -> None:
+    """Bound the directory of a zip before it is read: every entry of it becomes an object."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 42))
+    locator, end = file.read(20), file.read(22)
+    if end[:4] != b"PK\x05\x06":
+        raise _damaged(path, "its end is missing")
+    # The extended directory is written for large files only.
+    extended = locator[:4] == b"PK\x06\x07" and size < 2**31
+    if extended or int.from_bytes(end[12:16], "little") > DIRECTORY_LIMIT:
+        raise _damaged(path, "its directory is larger than any that zoo.save writes")
 
 
 def _check_directory(infos: list[zipfile.ZipInfo], size: int, path: str) -> None:
@@ -745,15 +770,20 @@ def _is_plain_member(info: zipfile.ZipInfo) -> bool:
 
 
 def _json(data: bytes, path: str, name: str) -> Any:
-    if len(data) > JSON_LIMIT:
+    if len(data) > JSON_LIMIT or _count_of_values(data) > VALUES_LIMIT:
         raise ZooFileError(
-            f"{path} has {len(data)} bytes of {name} and at most {JSON_LIMIT} are read; keep large "
-            "values in arrays."
+            f"{path} holds more in its {name} than the {JSON_LIMIT} bytes with {VALUES_LIMIT} "
+            "values that are read; keep large values in arrays."
         )
     try:
-        return json.loads(data, parse_constant=_no_constant)
+        return json.loads(data.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"its {name} cannot be read ({_why(error)})") from error
+
+
+def _count_of_values(data: bytes) -> int:
+    """Bound the number of values in a JSON text from above, without reading it."""
+    return sum(map(data.count, (b",", b"[", b"{")))
 
 
 def _no_constant(word: str) -> Any:
@@ -808,19 +838,17 @@ class _Reader:
         if blob is not None:
             import skops.io
 
-            self.objects = skops.io.loads(
-                blob, trusted=sorted(TRUSTED | _registered() | extra)
-            )
+            self.objects = skops.io.loads(blob, trusted=sorted(extra))
 
     def _check_names(self, names: set[str], blob: bytes | None) -> None:
+        strange = {n for n in names if not _is_trusted(n, self.extra)}
         if blob is not None:
             import skops.io
 
             _check_skops(blob, self.path)
-            names |= set(skops.io.get_untrusted_types(data=blob))
-        strange = sorted(n for n in names if not _is_trusted(n, self.extra))
+            strange |= set(skops.io.get_untrusted_types(data=blob)) - self.extra
         if strange:
-            shown = ", ".join(_printable(n) for n in strange[:8])
+            shown = ", ".join(_printable(n) for n in sorted(strange)[:8])
             raise ZooFileError(
                 f"{self.path} names types that are not trusted: {shown}; if you know them and "
                 "trust the file, load it with trusted=[...] and these names."
@@ -1020,8 +1048,8 @@ def _names(tree: Any) -> Iterator[str]:
         elif isinstance(node, dict):
             todo += node.values()
             for tag in ("object", "named", "type", "function"):
-                if tag in node:
-                    yield str(node[tag])
+                if isinstance(node.get(tag), str):
+                    yield node[tag]
 
 
 def _check_bits(state: dict[str, Any]) -> None:
