@@ -1,0 +1,532 @@
+"""Tiny estimators that keep the contract: one for every role and input.
+
+They are the healthy twins of those in `broken`, so every method that a broken one replaces is here
+in its right form, and they show in a few lines what an estimator of a kind has to do.
+"""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from zoo.base import Agent, Classifier, Regressor, Sampler, Transformer, Translator
+from zoo.inputs import Env, Images, Input, Pairs, Series, Table, Text
+from zoo.params import Count, Fixed, NonNegative, Positive, Search, Seed
+
+PARAMETERS = {
+    "alpha": "Strength of the penalty.",
+    "lr": "Step of gradient descent.",
+    "max_iter": "Steps of gradient descent.",
+    "jitter": "Variance that is added to every direction.",
+    "smoothing": "Count that is added to every word.",
+    "shrinkage": "Weight of the mean among the ratings of one id.",
+    "image_shape": "What a row is.",
+    "max_steps": "Steps in the environment.",
+    "random_state": "Seed.",
+}
+
+
+def docstring(summary: str, *parameters: str, example: str = ">>> 1 + 1\n2") -> str:
+    """Write a complete docstring, which every estimator must have."""
+    lines = [summary, "", "It stands for its kind.", "", ".. math:: a = b", ""]
+    if parameters:
+        lines += ["Parameters", "----------"]
+        for name in parameters:
+            lines += [f"{name} : number", f"    {PARAMETERS[name]}"]
+        lines.append("")
+    lines += ["References", "----------", "Euclid, Elements.", ""]
+    if example:
+        lines += ["Examples", "--------", example]
+    return "\n".join(lines)
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+
+class LeastSquaresEngine(Regressor, abstract=True):
+    multi_output: ClassVar[bool] = True
+
+    alpha: NonNegative = 1e-3
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(X), X.dtype) if w is None else w
+        x_mean, y_mean = w @ X / w.sum(), w @ y / w.sum()
+        Z = (X - x_mean) * w[:, None]
+        A = Z.T @ (X - x_mean) + self.alpha * np.eye(X.shape[1], dtype=X.dtype)
+        self.coef_ = np.linalg.solve(A, Z.T @ (y - y_mean))
+        self.intercept_ = y_mean - x_mean @ self.coef_
+
+    def _output(self, X: Any) -> np.ndarray:
+        return X @ self.coef_ + self.intercept_
+
+
+class LeastSquares(LeastSquaresEngine):
+    __doc__ = docstring("Solve the normal equations.", "alpha")
+
+
+class GradientEngine(Classifier, abstract=True):
+    """Logistic regression of the last class against the rest, by gradient descent, full batch."""
+
+    lr: Annotated[Positive, Search(0.01, 1.0, log=True)] = 0.5
+    max_iter: Annotated[Count, Fixed("a budget")] = 60
+    random_state: Seed = None
+
+    def _start(self, X: np.ndarray, w: np.ndarray) -> None:
+        share = w / w.sum()
+        self.mean_ = share @ X
+        self.scale_ = np.sqrt(share @ (X - self.mean_) ** 2) + 1e-12
+        self.coef_ = np.zeros((X.shape[1] + 1, len(self.classes_)), X.dtype)
+        self.history_ = {"train_loss": [], "valid_loss": []}
+        self.n_iter_ = 0
+
+    def _learn(
+        self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any
+    ) -> None:
+        w = np.ones(len(X), X.dtype) if w is None else w
+        if not resume:
+            self._start(X, w)
+        share = (w / w.sum())[:, None]
+        A, Y = self._features(X), np.eye(len(self.classes_), dtype=X.dtype)[y]
+        for _ in steps(self.max_iter, "iteration"):
+            P = self._softmax(A @ self.coef_)
+            self.history_["train_loss"].append(float(-(share * Y * np.log(P + 1e-12)).sum()))
+            if val is not None:
+                p = self._softmax(self._scores(val[0]))[np.arange(len(val[1])), val[1]]
+                self.history_["valid_loss"].append(float(-np.log(p + 1e-12).mean()))
+            self.coef_ = self.coef_ - self.lr * (A.T @ (share * (P - Y)))
+            self.n_iter_ += 1
+
+    def _features(self, X: np.ndarray) -> np.ndarray:
+        return np.column_stack([(X - self.mean_) / self.scale_, np.ones(len(X), X.dtype)])
+
+    def _softmax(self, s: np.ndarray) -> np.ndarray:
+        p = np.exp(s - s.max(axis=1, keepdims=True))
+        return p / p.sum(axis=1, keepdims=True)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        return self._features(X) @ self.coef_
+
+
+class GradientLogistic(GradientEngine):
+    __doc__ = docstring("Descend the gradient.", "lr", "max_iter", "random_state")
+
+
+def log_prior(y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return np.log(np.bincount(y, weights=w) / w.sum())
+
+
+class MeansWithHolesEngine(Classifier, abstract=True):
+    """Nearest class mean over the columns that are not missing; words are codes."""
+
+    input: ClassVar[Input] = Table(missing=True, categories=True)
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(X), X.dtype) if w is None else w
+        W = np.where(np.isnan(X), 0, w[:, None])
+        V = np.nan_to_num(X)
+        self.means_ = np.array(
+            [
+                (W * V)[y == k].sum(0) / np.maximum(W[y == k].sum(0), 1e-300)
+                for k in range(len(self.classes_))
+            ]
+        )
+        self.scale_ = np.sqrt((W * (V - self.means_[y]) ** 2).sum(0) / w.sum()) + 1e-3
+        self.log_prior_ = log_prior(y, w)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        D = (X[:, None] - self.means_) / self.scale_
+        return self.log_prior_ - np.nansum(D**2, axis=2) / 2
+
+
+class MeansWithHoles(MeansWithHolesEngine):
+    __doc__ = docstring("Go to the nearest mean.")
+
+
+class PrincipalAxesEngine(Transformer, abstract=True):
+    jitter: NonNegative = 1e-9
+
+    def _learn(self, X: Any) -> None:
+        self.mean_ = X.mean(axis=0)
+        _, _, self.axes_ = np.linalg.svd(X - self.mean_, full_matrices=False)
+        self.axes_ = self.axes_ * np.sign(self.axes_.sum(axis=1, keepdims=True) + 1e-300)
+        self.n_features_out_ = len(self.axes_)
+
+    def _output(self, X: Any) -> np.ndarray:
+        return (X - self.mean_) @ self.axes_.T
+
+
+class PrincipalAxes(PrincipalAxesEngine):
+    __doc__ = docstring("Turn the axes.", "jitter")
+
+
+class GaussianEngine(Sampler, abstract=True):
+    """One Gaussian, or one for each label."""
+
+    jitter: NonNegative = 1e-6
+
+    def _learn(self, X: Any, y: np.ndarray | None) -> None:
+        groups = [X] if y is None else [X[y == k] for k in range(len(self.classes_))]
+        d = X.shape[1]
+        self.means_ = np.array([G.mean(axis=0) for G in groups])
+        self.factors_ = np.array(
+            [
+                np.linalg.cholesky(
+                    np.atleast_2d(np.cov(G.T, bias=True)).reshape(d, d) + self.jitter * np.eye(d)
+                )
+                for G in groups
+            ]
+        )
+        self.likelihood_ = "exact"
+
+    def _draw(self, n: int, y: np.ndarray | None, draws: Any) -> np.ndarray:
+        k = np.zeros(n, int) if y is None else y
+        z = draws.normal(n, self.means_.shape[1])
+        return self.means_[k] + np.einsum("nij,nj->ni", self.factors_[k], z)
+
+    def _log_likelihood(self, X: Any, y: np.ndarray | None = None) -> np.ndarray:
+        y = np.zeros(len(X), int) if y is None else y
+        densities = np.array([self._log_density(X, k) for k in range(len(self.means_))])
+        return densities[y, np.arange(len(X))]
+
+    def _log_density(self, X: np.ndarray, k: int) -> np.ndarray:
+        # Summed over columns one after another: the same for one row as for many.
+        L = np.linalg.inv(self.factors_[k])
+        z = ((X - self.means_[k])[:, None, :] * L).sum(axis=2)
+        return -0.5 * (z**2).sum(axis=1) + np.log(np.diag(L)).sum() - z.shape[1] * 0.918938533204673
+
+
+class GaussianSampler(GaussianEngine):
+    __doc__ = docstring("Draw from a Gaussian.", "jitter")
+
+
+# -- images and series ----------------------------------------------------------------------------
+
+
+class BrightnessEngine(Classifier, abstract=True):
+    """Nearest mean picture."""
+
+    input: ClassVar[Input] = Images()
+
+    image_shape: Annotated[Any, Fixed("the data say it")] = None
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(X)) if w is None else w
+        X = X.reshape(len(X), -1)
+        self.means_ = np.array(
+            [w[y == k] @ X[y == k] / w[y == k].sum() for k in range(len(self.classes_))]
+        )
+        self.spread_ = w @ ((X - self.means_[y]) ** 2).mean(axis=1) / w.sum() + 1e-6
+        self.log_prior_ = log_prior(y, w)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        X = X.reshape(len(X), -1)
+        return self.log_prior_ - ((X[:, None] - self.means_) ** 2).sum(axis=2) / (2 * self.spread_)
+
+
+class Brightness(BrightnessEngine):
+    __doc__ = docstring("Compare brightness.", "image_shape")
+
+
+class RoughnessEngine(Classifier, abstract=True):
+    """Nearest class in the mean level and the mean jump of every channel."""
+
+    input: ClassVar[Input] = Series()
+    excused: ClassVar[dict[str, str]] = {
+        "check_classifiers_train": "level and jumps do not tell those blobs apart",
+    }
+
+    def _features(self, X: dict[str, np.ndarray]) -> np.ndarray:
+        x, lengths = X["x"], X["lengths"]
+        inside = np.arange(x.shape[2]) < lengths[:, None, None]
+        level = (x * inside).sum(axis=2) / lengths[:, None]
+        jumps = np.abs(np.diff(x, axis=2)) * inside[:, :, 1:]
+        return np.concatenate(
+            [level, jumps.sum(axis=2) / np.maximum(lengths - 1, 1)[:, None]], axis=1
+        )
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        F = self._features(X)
+        w = np.ones(len(F), F.dtype) if w is None else w
+        self.means_ = np.array(
+            [w[y == k] @ F[y == k] / w[y == k].sum() for k in range(len(self.classes_))]
+        )
+        self.scale_ = np.sqrt((w @ (F - self.means_[y]) ** 2) / w.sum()) + 1e-3
+        self.log_prior_ = log_prior(y, w)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        D = (self._features(X)[:, None] - self.means_) / self.scale_
+        return self.log_prior_ - (D**2).sum(axis=2) / 2
+
+
+class Roughness(RoughnessEngine):
+    __doc__ = docstring("Compare how rough series are.")
+
+
+class RunningMeanEngine(Transformer, abstract=True):
+    """The mean of a series so far, at every time point."""
+
+    input: ClassVar[Input] = Series()
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("causal",)
+
+    def _learn(self, X: Any) -> None:
+        self.n_features_out_ = X["x"].shape[1] * X["x"].shape[2]
+
+    def _output(self, X: Any) -> np.ndarray:
+        x = X["x"]
+        inside = np.arange(x.shape[2]) < X["lengths"][:, None, None]
+        return np.cumsum(x, axis=2) / np.arange(1, x.shape[2] + 1) * inside
+
+
+class RunningMean(RunningMeanEngine):
+    __doc__ = docstring("Average the past.")
+
+
+# -- text and pairs -------------------------------------------------------------------------------
+
+
+class BagOfWordsEngine(Classifier, abstract=True):
+    """Naive Bayes on words."""
+
+    input: ClassVar[Input] = Text()
+
+    smoothing: Positive = 1.0
+
+    def _words(self, document: str) -> list[str]:
+        return document.lower().split()
+
+    def _learn(self, X: list[str], y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(X)) if w is None else w
+        self.vocabulary_ = {
+            word: i for i, word in enumerate(sorted({v for d in X for v in self._words(d)}))
+        }
+        counts = np.full((len(self.classes_), len(self.vocabulary_)), self.smoothing)
+        for document, k, weight in zip(X, y, w, strict=True):
+            for word in self._words(document):
+                counts[k, self.vocabulary_[word]] += weight
+        self.log_p_ = np.log(counts / counts.sum(axis=1, keepdims=True))
+        self.log_prior_ = np.log([w[y == k].sum() / w.sum() for k in range(len(self.classes_))])
+
+    def _scores(self, X: list[str]) -> np.ndarray:
+        s = np.tile(self.log_prior_, (len(X), 1))
+        for i, document in enumerate(X):
+            for word in self._words(document):
+                if word in self.vocabulary_:
+                    s[i] += self.log_p_[:, self.vocabulary_[word]]
+        return s
+
+
+class BagOfWords(BagOfWordsEngine):
+    __doc__ = docstring("Count words.", "smoothing")
+
+
+class LetterChainEngine(Sampler, abstract=True):
+    """Letters that depend on the letter before; an end sign closes a document."""
+
+    input: ClassVar[Input] = Text()
+
+    smoothing: Positive = 0.01
+
+    def _learn(self, X: list[str]) -> None:
+        # The last number is every letter that was never seen.
+        self.letters_ = sorted(set("".join(X)))
+        k = len(self.letters_) + 2
+        counts = np.full((k, k), self.smoothing)
+        for document in X:
+            codes = self._codes(document)
+            np.add.at(counts, (codes[:-1], codes[1:]), 1)
+        self.log_p_ = np.log(counts / counts.sum(axis=1, keepdims=True))
+        self.likelihood_ = "exact"
+
+    def _codes(self, document: str) -> np.ndarray:
+        number = {letter: i + 1 for i, letter in enumerate(self.letters_)}
+        inner = [number.get(letter, len(self.letters_) + 1) for letter in document]
+        return np.array([0, *inner, 0])
+
+    def _draw(self, n: int, y: Any, draws: Any) -> list[str]:
+        U = draws.uniform(n, 80)
+        chances = np.exp(self.log_p_)
+        chances[:, -1] = 0  # a letter that nobody has seen cannot be written
+        cumulated = np.cumsum(chances / chances.sum(axis=1, keepdims=True), axis=1)
+        texts = []
+        for u in U:
+            state, letters = 0, []
+            for v in u:
+                state = min(int(np.searchsorted(cumulated[state], v)), len(self.letters_))
+                if state == 0:
+                    break
+                letters.append(self.letters_[state - 1])
+            texts.append("".join(letters))
+        return texts
+
+    def _log_likelihood(self, X: list[str]) -> np.ndarray:
+        return np.array([self.log_p_[c[:-1], c[1:]].sum() for c in (self._codes(d) for d in X)])
+
+    def bits_per_byte(self, X: list[str]) -> float:
+        n_bytes = sum(len(document.encode()) for document in X)
+        return float(-self.score_samples(X).sum() / (n_bytes * np.log(2)))
+
+
+class LetterChain(LetterChainEngine):
+    __doc__ = docstring("Chain letters.", "smoothing")
+
+
+class BackwardsEngine(Translator, abstract=True):
+    """The words of a document, backwards."""
+
+    input: ClassVar[Input] = Text()
+
+    def _check_y(self, y: Any, n: int) -> list[str]:
+        if isinstance(y, str) or len(y) != n:
+            raise ValueError(f"y must hold {n} documents, one for each of X.")
+        return list(y)
+
+    def _encode_y(self, y: Any, w: Any, **more: Any) -> Any:
+        return y, w
+
+    def _learn(self, X: list[str], y: list[str]) -> None:
+        self.n_documents_ = len(y)
+
+    def _output(self, X: list[str]) -> list[str]:
+        return [" ".join(reversed(document.split())) for document in X]
+
+
+class Backwards(BackwardsEngine):
+    __doc__ = docstring("Read backwards.")
+
+
+class BiasesEngine(Regressor, abstract=True):
+    """A mean, and what each user and each item adds to it."""
+
+    input: ClassVar[Input] = Pairs()
+
+    shrinkage: NonNegative = 1.0
+
+    def _learn(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(y)) if w is None else w
+        self.mean_ = w @ y / w.sum()
+        self.users_ = self._effects(X[:, 0], y - self.mean_, w)
+        rest = y - self.mean_ - self._look_up(self.users_, X[:, 0])
+        self.items_ = self._effects(X[:, 1], rest, w)
+
+    def _effects(self, ids: np.ndarray, r: np.ndarray, w: np.ndarray) -> dict[Any, float]:
+        total: dict[Any, np.ndarray] = {}
+        for i, value, weight in zip(ids.tolist(), r, w, strict=True):
+            total[i] = total.get(i, np.zeros(2)) + weight * np.array([value, 1])
+        return {i: s / (n + self.shrinkage) for i, (s, n) in total.items()}
+
+    def _look_up(self, effects: dict[Any, float], ids: np.ndarray) -> np.ndarray:
+        return np.array([effects.get(i, 0.0) for i in ids.tolist()])
+
+    def _output(self, X: np.ndarray) -> np.ndarray:
+        return (
+            self.mean_ + self._look_up(self.users_, X[:, 0]) + self._look_up(self.items_, X[:, 1])
+        )
+
+
+class Biases(BiasesEngine):
+    __doc__ = docstring("Add up biases.", "shrinkage")
+
+
+# -- environments ---------------------------------------------------------------------------------
+
+
+class TableAgentEngine(Agent, abstract=True):
+    """Q-learning on a table over bins of the first observation."""
+
+    input: ClassVar[Input] = Env()
+
+    max_steps: Annotated[Count, Fixed("a budget")] = 1500
+    lr: Annotated[Positive, Search(0.01, 1.0, log=True)] = 0.5
+
+    def _open(self) -> Any:
+        import copy
+
+        import gymnasium
+
+        if isinstance(self.env, str):
+            try:
+                env = gymnasium.make(self.env)
+            except gymnasium.error.Error as error:
+                raise ValueError(f"env={self.env!r} cannot be made: {error}") from error
+        elif isinstance(self.env, gymnasium.Env):
+            env = copy.deepcopy(self.env)
+        elif callable(self.env):
+            env = self.env()
+        else:
+            raise ValueError(f"env={self.env!r} is no id, factory or environment.")
+        if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+            env.close()
+            raise ValueError(f"the action space is {env.action_space}; it must be Discrete.")
+        return env
+
+    def _bins(self, observations: Any) -> np.ndarray:
+        x = np.asarray(observations, dtype=float)[..., 0]
+        return np.clip(((x + 1) * 5).astype(int), 0, 9)
+
+    def _learn(self, X: np.ndarray | None, steps: Any) -> None:
+        rng = np.random.default_rng(0 if self.random_state is None else self.random_state)
+        env = self._open()
+        self.q_ = np.zeros((10, int(env.action_space.n)))
+        self.history_ = {"step": [], "return": []}
+        s, total, episode = None, 0.0, 0
+        for t in steps(self.max_steps, "step"):
+            if s is None:
+                seed = rng.integers(2**31) if X is None else X[episode % len(X)]
+                s, total = self._bins(env.reset(seed=int(seed))[0]), 0.0
+                episode += 1
+            greedy = rng.random() > 0.3
+            a = int(self.q_[s].argmax()) if greedy else int(rng.integers(self.q_.shape[1]))
+            observation, reward, terminated, truncated, _ = env.step(a)
+            s_next = self._bins(observation)
+            goal = reward + (0 if terminated else 0.95 * self.q_[s_next].max())
+            self.q_[s, a] += self.lr * (goal - self.q_[s, a])
+            s, total = s_next, total + reward
+            if terminated or truncated:
+                self.history_["step"].append(t)
+                self.history_["return"].append(total)
+                s = None
+        self._keep(env)
+
+    def _keep(self, env: Any) -> None:
+        env.close()
+
+    def _act(self, observations: Any) -> np.ndarray:
+        return self.q_[self._bins(observations)].argmax(axis=-1)
+
+    def score(self, X: Any = None, y: Any = None) -> float:
+        """Return the mean return over the episodes of these seeds."""
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self)
+        env = self._open()
+        returns = []
+        for seed in np.arange(10) if X is None else X:
+            observation, over, total = env.reset(seed=int(seed))[0], False, 0.0
+            while not over:
+                observation, reward, terminated, truncated, _ = env.step(
+                    int(self._act(observation))
+                )
+                total, over = total + reward, terminated or truncated
+            returns.append(total)
+        env.close()
+        return float(np.mean(returns))
+
+
+class TableAgent(TableAgentEngine):
+    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+
+
+HEALTHY = (
+    LeastSquares,
+    GradientLogistic,
+    MeansWithHoles,
+    PrincipalAxes,
+    GaussianSampler,
+    Brightness,
+    Roughness,
+    RunningMean,
+    BagOfWords,
+    LetterChain,
+    Backwards,
+    Biases,
+    TableAgent,
+)
