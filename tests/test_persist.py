@@ -1153,6 +1153,61 @@ def test_a_bomb_takes_no_memory(tmp_path):
     assert peak < 4 * 2**20
 
 
+def skops_file(path, members, *nodes):
+    """Write a file whose skops member holds these nodes in a list."""
+    schema = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode",
+              "content": nodes, "protocol": 2, "_skops_version": "0.16.0"}  # fmt: skip
+    blob = packed({"schema.json": json.dumps(schema).encode()} | members)
+    save(Ridge(), path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {n: archive.read(n) for n in archive.namelist()}
+    path.write_bytes(sealed(parts | {"objects.skops": blob}))
+
+
+@pytest.mark.parametrize("kind", ["read many times", "packed"])
+def test_the_skops_member_cannot_grow(kind, path):
+    pytest.importorskip("skops.io")  # imported here, so that its own memory is not measured
+    array = np.zeros(2**18)
+    buffer = io.BytesIO()
+    if kind == "packed":
+        scipy.sparse.save_npz(buffer, scipy.sparse.csr_array(array[None] + 1), compressed=True)
+        node = {"__class__": "csr_matrix", "__module__": "scipy.sparse", "type": "scipy",
+                "__loader__": "SparseMatrixNode", "file": "1.npz", "__id__": 1}  # fmt: skip
+        nodes, words = [node], "a zip inside a zip"
+    else:
+        np.save(buffer, array)
+        node = {"__class__": "ndarray", "__module__": "numpy", "type": "numpy",
+                "__loader__": "NdArrayNode", "file": "1.npy"}  # fmt: skip
+        nodes, words = [node | {"__id__": i} for i in range(50)], "stands for two objects"
+    skops_file(path, {nodes[0]["file"]: buffer.getvalue()}, *nodes)
+    tracemalloc.start()
+    with pytest.raises(ZooFileError, match=words):
+        load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * path.stat().st_size
+
+
+@pytest.mark.parametrize(("bits", "key"), [("MT19937", "pos"), ("Philox", "buffer_pos")])
+@pytest.mark.parametrize("position", [-1, 10**6, 625, 5])
+def test_generators_that_would_read_beyond_their_buffer_are_refused(bits, key, position, path):
+    generator = np.random.Generator(getattr(np.random, bits)(1))
+    save(Holder(generator), path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {n: archive.read(n) for n in archive.namelist()}
+    value = generator.bit_generator.state
+    old = value["state"]["pos"] if bits == "MT19937" else value["buffer_pos"]
+    text = parts["state.json"].decode()
+    assert text.count(f'["{key}",{old}]') == 1
+    parts["state.json"] = text.replace(f'["{key}",{old}]', f'["{key}",{position}]').encode()
+    path.write_bytes(sealed(parts))
+    if bits == "MT19937" and position == 5:
+        assert load(path, trusted=[HOLDER]).value.random() < 1
+        return
+    with pytest.raises(ZooFileError, match=f"the state of {bits}"):
+        load(path, trusted=[HOLDER])
+
+
 @pytest.mark.parametrize("text", [b"[[]," * 10**7, b" " * (persist.JSON_LIMIT + 1)])
 def test_json_that_would_grow_in_memory_is_refused(text, path):
     members = {"state.json": text}
