@@ -1,6 +1,7 @@
 """The public names of the zoo; written by `python -m zoo.registry`."""
 
 from .agents.dqn import DQN as DQN
+from .generative.vae import VAE as VAE
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
 from .linear.ridge import Ridge as Ridge
 from .mlp.mlp import MLPClassifier as MLPClassifier
@@ -14,8 +15,10 @@ from .registry import card as card
 from .registry import matching as matching
 from .sequence.rnn import RNNClassifier as RNNClassifier
 from .sequence.rnn import RNNRegressor as RNNRegressor
+from .svm.linear_svc import LinearSVC as LinearSVC
 from .svm.svc import SVC as SVC
 from .svm.svr import SVR as SVR
+from .text.gpt import GPT as GPT
 from .vision.convnet import ConvNetClassifier as ConvNetClassifier
 from .vision.convnet import ConvNetRegressor as ConvNetRegressor
 from . import conformance as conformance

@@ -864,11 +864,32 @@ class Sampler(Estimator, abstract=True):
     def _has_likelihood(self) -> bool:
         return hasattr(self, "_log_likelihood")
 
+    def _has_classes(self) -> bool:
+        return hasattr(self, "_log_likelihood") and "classes_" in vars(self)
+
     @available_if(_has_likelihood)
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-likelihood of each row in nats (``likelihood_`` says exact or bound)."""
-        s: np.ndarray = self._log_likelihood(self._checked(X))
+        """Return the log-likelihood of each row in nats (``likelihood_`` says exact or bound).
+
+        Fitted with y, it is the likelihood of X whatever its label.
+        """
+        X = self._checked(X)
+        if hasattr(self, "classes_"):
+            joint: np.ndarray = np.logaddexp.reduce(self._joint(X), axis=1)
+            return joint
+        s: np.ndarray = self._log_likelihood(X)
         return s
+
+    def _joint(self, X: Any) -> np.ndarray:
+        """Return log p(x | k) + log p(k), (n, k)."""
+        n, k = n_rows(X), len(self.classes_)
+        given = [self._log_likelihood(X, np.full(n, label)) for label in range(k)]
+        return np.column_stack(given) + np.log(self.class_prior_)
+
+    @available_if(_has_classes)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class by Bayes' rule, (n, k)."""
+        return softmax(self._joint(self._checked(X)))
 
     @available_if(_has_likelihood)
     def score(self, X: Any, y: Any = None) -> float:
