@@ -38,17 +38,18 @@ class Noam:
 
 
 class WarmUpCosine:
-    r"""Factor that rises linearly for ``warm_up`` steps and falls to 0 as half a cosine."""
+    r"""Factor that rises linearly for ``warm_up`` steps and falls to ``floor`` as half a cosine."""
 
-    def __init__(self, warm_up: int, total: int) -> None:
-        self.warm_up, self.total = warm_up, total
+    def __init__(self, warm_up: int, total: int, floor: float = 0.0) -> None:
+        self.warm_up, self.total, self.floor = warm_up, total, floor
 
     def __call__(self, step: int) -> float:
         """Return the factor of the rate at a step counted from 0."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
         done = (step - self.warm_up) / max(1, self.total - self.warm_up)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return self.floor + (1 - self.floor) * cosine
 
 
 class _NoamLR(lr_scheduler.LambdaLR):
@@ -57,8 +58,10 @@ class _NoamLR(lr_scheduler.LambdaLR):
 
 
 class _WarmUpCosineLR(lr_scheduler.LambdaLR):
-    def __init__(self, optimizer: Any, warm_up: int, total: int, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, WarmUpCosine(warm_up, total), last_epoch=last_epoch)
+    def __init__(
+        self, optimizer: Any, warm_up: int, total: int, floor: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        super().__init__(optimizer, WarmUpCosine(warm_up, total, floor), last_epoch=last_epoch)
 
 
 def latest_loss(net: Any) -> float:
