@@ -158,6 +158,11 @@ def test_check_prints_the_report_and_tells_by_its_code(here, capsys, monkeypatch
     assert type(checked[0]).__name__ == "Ridge"
 
 
+def test_check_runs_the_conformance_suite(here, capsys):
+    assert main(["check", "mine_of_the_cli_test:Ridge"]) == 0
+    assert capsys.readouterr().out.startswith("Ridge: ")
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [

@@ -179,7 +179,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     max_bytes: int = 4 * 2**30,
-    trusted: Iterable[str] = (),
+    trusted: Iterable[str | type] = (),
 ) -> Any:
     """Read an estimator that `save` has written; no code from the file is run.
 
@@ -194,9 +194,9 @@ def load(
     max_bytes : int, default=4 GiB
         A larger file is refused before it is read. Files are not compressed, so this bounds what
         is unpacked as well.
-    trusted : iterable of str, default=()
-        Full names ("package.module.Class") that are trusted in addition: estimators of yours, or
-        ``"sklearn.tree._tree.Tree"`` for scikit-learn's trees, which do not check what they hold
+    trusted : iterable of str or class, default=()
+        Classes, or full names ("package.module.Class"), to trust in addition: estimators of yours,
+        or ``"sklearn.tree._tree.Tree"`` for scikit-learn's trees, which do not check what they hold
         and can crash when the file was tampered with.
 
     Returns
@@ -211,7 +211,7 @@ def load(
     """
     if isinstance(trusted, str):
         raise TypeError(f"trusted must be a list of full names; write trusted=[{trusted!r}].")
-    extra = frozenset(trusted)
+    extra = frozenset(t if isinstance(t, str) else _name(t) for t in trusted)
     try:
         with _open(path, max_bytes) as file:
             members = _read_zip(file, str(path))
@@ -849,6 +849,11 @@ class _Reader:
             strange |= set(skops.io.get_untrusted_types(data=blob)) - self.extra
         if strange:
             shown = ", ".join(_printable(n) for n in sorted(strange)[:8])
+            if all(n.startswith("zoo.") for n in strange):
+                raise ZooFileError(
+                    f"{self.path} names what zoo {__version__} does not have: {shown}; upgrade zoo "
+                    "or look in its changelog for what became of it."
+                )
             raise ZooFileError(
                 f"{self.path} names types that are not trusted: {shown}; if you know them and "
                 "trust the file, load it with trusted=[...] and these names."
