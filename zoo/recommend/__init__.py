@@ -1,0 +1,1 @@
+"""Recommenders: ratings of pairs (user, item)."""
