@@ -97,7 +97,7 @@ BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 NATIVE = (
     "|b1", "<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1",
 )  # fmt: skip
-SPARSE = {"csr": 3, "csc": 3, "bsr": 3, "coo": 2, "dia": 2}
+SPARSE = ("csr", "csc", "bsr", "coo", "dia")
 
 
 class ZooFileError(ValueError):
@@ -111,7 +111,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write an estimator to one file, without pickle.
 
     The file appears under its name when it is complete: an older one of that name stays whole until
-    then. Callbacks and live environments are not kept; the header says what was dropped.
+    then. Callbacks are dropped, and the header says so. Functions that are not known by name and live
+    environments are refused.
 
     Parameters
     ----------
