@@ -111,8 +111,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write an estimator to one file, without pickle.
 
     The file appears under its name when it is complete: an older one of that name stays whole until
-    then. Callbacks are dropped, and the header says so. Functions that are not known by name and live
-    environments are refused.
+    then. Callbacks are dropped, and the header says so. Live environments, and functions that are
+    not known by name, are refused.
 
     Parameters
     ----------
