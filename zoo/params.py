@@ -134,7 +134,10 @@ Seed = Annotated[
     Annotated[int, Interval(0, 2**32 - 1)] | np.random.RandomState | None,
     Fixed("a seed is drawn, not chosen"),
 ]
-Jobs = Annotated[int | None, Fixed("it changes the time, not the result")]
+Jobs = Annotated[
+    Annotated[int, Check(lambda n: n != 0, "an integer other than 0")] | None,
+    Fixed("it changes the time, not the result"),
+]
 
 
 def _names_a_device(value: Any) -> bool:
