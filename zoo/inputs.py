@@ -160,9 +160,11 @@ class Images(Input):
 
     The estimator's field ``image_shape`` declares what a row is: None (infer it), ``(H, W)``,
     ``(C, H, W)``, ``(H, W, C)`` with C in (1, 3, 4), or "row" for a strip one pixel high.
-    uint8 stays uint8; the trainer casts it batch by batch.
+    uint8 stays uint8; the trainer casts it batch by batch. A method that also serves tables sets
+    ``flat``: to it a row without a declared shape is a row of features.
     """
 
+    flat: bool = False
     name: ClassVar[str] = "images"
 
     def set_tags(self, tags: Tags) -> None:
@@ -172,7 +174,7 @@ class Images(Input):
 
     def flattened_params(self, fields: Iterable[str]) -> dict[str, Any]:
         """Rows of any width are strips of pixels."""
-        return {"image_shape": "row"} if "image_shape" in fields else {}
+        return {"image_shape": "row"} if "image_shape" in fields and not self.flat else {}
 
     def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
         """Return (n, C, H, W), float or uint8."""
@@ -183,6 +185,7 @@ class Images(Input):
         if reset:
             estimator.n_features_in_ = int(np.prod(images.shape[1:]))
             estimator.image_shape_ = images.shape[1:]
+            estimator.row_shape_ = X.shape[1:]
         elif images.shape[1:] != tuple(estimator.image_shape_):
             raise ValueError(
                 f"X holds images of shape {images.shape[1:]}, but {type(estimator).__name__} was "
@@ -191,16 +194,25 @@ class Images(Input):
             )
         return images
 
+    def restore(self, estimator: Any, images: np.ndarray) -> np.ndarray:
+        """Give images (flattened or not) the shape that X had when the estimator was fitted."""
+        shape = tuple(estimator.row_shape_)
+        images = images.reshape(len(images), *estimator.image_shape_)
+        if len(shape) == 3 and shape != tuple(estimator.image_shape_):
+            images = images.transpose(0, 2, 3, 1)
+        return images.reshape(len(images), *shape)
+
     def _check_rows(self, estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
         dtype = None if getattr(X, "dtype", None) == np.uint8 else FLOATS
         X = validate_data(estimator, X, reset=reset, dtype=dtype)
         if reset:
             estimator.image_shape_ = self._shape_of_row(estimator, X.shape[1])
+            estimator.row_shape_ = X.shape[1:]
         return X.reshape(len(X), *estimator.image_shape_)
 
     def _shape_of_row(self, estimator: Any, width: int) -> tuple[int, ...]:
         declared = estimator.image_shape
-        if declared == "row":
+        if declared == "row" or (declared is None and self.flat):
             return (1, 1, width)
         if declared is not None:
             shape, last = _channels_first(declared)

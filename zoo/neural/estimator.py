@@ -149,6 +149,10 @@ class Neural(Estimator, abstract=True):
         """Return X as the network eats it: an array, or a dict of keyword arguments."""
         return X
 
+    def _inputs(self, X: Any, y: Any) -> Any:
+        """Return what the network eats in training; a conditional one eats y as well."""
+        return self._prepare(X)
+
     def _targets(self, X: Any, y: Any) -> Any:
         """Return what the loss compares the output with."""
         return y
@@ -176,7 +180,7 @@ class Neural(Estimator, abstract=True):
         if val is None and self.early_stopping:
             X, y, w, val = self._set_aside(X, y, w)
         if val is not None:
-            val = (self._prepare(val[0]), self._targets(val[0], val[1]), val[2])
+            val = (self._inputs(val[0], val[1]), self._targets(val[0], val[1]), val[2])
         net = self.net_
         net.steps = steps
         if resume:
@@ -185,7 +189,7 @@ class Neural(Estimator, abstract=True):
             net.set_params(callbacks=self._callbacks(val))
         train = net.partial_fit if resume else net.fit
         with threads_for(self._work()):
-            train(self._prepare(X), self._targets(X, y), sample_weight=w, val=val)
+            train(self._inputs(X, y), self._targets(X, y), sample_weight=w, val=val)
         net.steps = None
         self._record()
         if net.interrupted_:

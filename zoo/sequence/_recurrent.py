@@ -14,7 +14,8 @@ CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 class Recurrent(nn.Module):
     """Layers of recurrent cells over (n, channels, time), and a linear readout.
 
-    The readout sees the last state, the mean or the maximum over the true steps, or every step.
+    The readout sees the last state, the mean or the maximum over the true steps, all three, or
+    every step.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Recurrent(nn.Module):
             for layer in range(n_layers)
         )
         self.dropout = blocks.Dropout(dropout)
-        self.readout = nn.Linear(width, n_outputs)
+        self.readout = nn.Linear(width * (3 if pooling == "all" else 1), n_outputs)
         if cell == "lstm":
             # A forget gate that starts open lets the gradient reach the first steps.
             with torch.no_grad():
@@ -76,9 +77,11 @@ class Recurrent(nn.Module):
         if self.pooling == "last":
             return last
         outside = (torch.arange(h.shape[1], device=h.device) >= lengths[:, None])[..., None]
+        mean = h.masked_fill(outside, 0).sum(1) / lengths[:, None].to(h.dtype)
         if self.pooling == "mean":
-            return h.masked_fill(outside, 0).sum(1) / lengths[:, None].to(h.dtype)
-        return h.masked_fill(outside, -torch.inf).amax(1)
+            return mean
+        most = h.masked_fill(outside, -torch.inf).amax(1)
+        return most if self.pooling == "max" else torch.cat([last, mean, most], 1)
 
     def step(self, x: Tensor, state: list[Any] | None) -> tuple[Tensor, list[Any]]:
         """Take one step: x (n, channels) and the states of the layers, None at the start."""

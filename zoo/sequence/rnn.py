@@ -23,8 +23,9 @@ class RNN(OnSeries, abstract=True):
         Layers; each reads the states of the one below.
     bidirectional : bool, default=False
         Read the series from both ends.
-    pooling : {"last", "mean", "max"}, default="last"
-        What the answer for a series is read from: the last state, or the mean or maximum of all.
+    pooling : {"last", "mean", "max", "all"}, default="all"
+        What the answer for a series is read from: the last state, the mean or the maximum over its
+        states, or all three side by side.
     dropout : float, default=0.0
         Chance that an input of a layer above the first, or of the readout, is silenced while training.
     """
@@ -33,7 +34,7 @@ class RNN(OnSeries, abstract=True):
     hidden_size: Annotated[Count, Search(16, 256, log=True)] = 64
     n_layers: Annotated[Count, Search(1, 3)] = 1
     bidirectional: bool = False
-    pooling: Literal["last", "mean", "max"] = "last"
+    pooling: Literal["last", "mean", "max", "all"] = "all"
     dropout: Probability = 0.0
 
     lr = 5e-3
