@@ -142,8 +142,6 @@ class VAE(Sampler, Transformer, Neural):
         spread = np.average((rows - mean) ** 2, axis=0, weights=w) + (1 / 12 if self.levels else 0)
         constant = spread <= 1e-20 * np.maximum(mean**2, 1e-300)
         scale = np.sqrt(np.where(constant, 1, spread))
-        if self.network == "conv":  # neighbouring pixels stay comparable
-            mean, scale = np.full(1, mean.mean()), np.full(1, np.sqrt(spread.mean() + mean.var()))
         self.shift_, self.scale_ = mean + u, scale
 
     def _check_values(self, rows: np.ndarray) -> None:
