@@ -59,7 +59,7 @@ def spectral_start(
     alpha: float,
     rng: np.random.Generator,
     rounds: int = 3,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> list[np.ndarray]:
     """Return factors of the leading part of the sparse matrix e that stands out above alpha.
 
     Small random factors are a saddle near which alternating least squares stands almost still; its
@@ -80,7 +80,7 @@ def spectral_start(
         G = 1e-3 * np.sqrt(np.abs(E.data).mean() / d) * rng.standard_normal((n, d))
         G[:, : F.shape[1]] += F
         factors.append(G)
-    return factors[0], factors[1]
+    return factors
 
 
 class Factorization:
@@ -96,8 +96,7 @@ class Factorization:
         items: np.ndarray,
         y: np.ndarray,
         w: np.ndarray,
-        P: np.ndarray,
-        Q: np.ndarray,
+        factors: list[np.ndarray],
         d: int,
         mean: float,
         penalties: tuple[float, float],
@@ -106,35 +105,29 @@ class Factorization:
         n_jobs: int | None = None,
     ) -> None:
         self.users, self.items, self.y, self.w = users, items, y, w
-        self.P, self.Q, self.d, self.mean = P, Q, d, mean
-        self.biased = P.shape[1] > d
-        self.penalty = np.repeat(np.asarray(penalties, dtype=float), [d, 1])[: P.shape[1]]
+        self.P, self.Q = factors
+        self.d, self.mean = d, mean
+        self.biased = self.P.shape[1] > d
+        self.penalty = np.repeat(np.asarray(penalties, dtype=float), [d, 1])[: self.P.shape[1]]
         self.implicit = implicit
         self.n_jobs = n_jobs
-        self._groups: Any = None
+        self._groups: list[Any] = []
 
     def sweep(self) -> None:
         """Solve for all users, then for all items."""
-        if self._groups is None:
-            by_user, user_starts = _kernels.group(self.users, len(self.P))
-            by_item, item_starts = _kernels.group(self.items, len(self.Q))
-            self._groups = (
-                (user_starts, self.items[by_user], self.y[by_user], self.w[by_user]),
-                (item_starts, self.users[by_item], self.y[by_item], self.w[by_item]),
-            )
-        self._solve(*self._groups[0], self.Q, self.P)
-        self._solve(*self._groups[1], self.P, self.Q)
+        if not self._groups:
+            for ids, others, n in (
+                (self.users, self.items, len(self.P)),
+                (self.items, self.users, len(self.Q)),
+            ):
+                order, starts = _kernels.group(ids, n)
+                self._groups.append((starts, others[order], self.y[order], self.w[order]))
+        self._solve(self._groups[0], self.Q, self.P)
+        self._solve(self._groups[1], self.P, self.Q)
 
-    def _solve(
-        self,
-        starts: np.ndarray,
-        others: np.ndarray,
-        y: np.ndarray,
-        w: np.ndarray,
-        F: np.ndarray,
-        X: np.ndarray,
-    ) -> None:
+    def _solve(self, group: Any, F: np.ndarray, X: np.ndarray) -> None:
         """Give every row of X its best value given the rows F of the other side."""
+        starts, others, y, w = group
         gram = _NOTHING
         if self.implicit:
             z, gram = 1 + w, F.T @ F

@@ -85,10 +85,11 @@ class MatrixFactorization(Regressor, Transformer):
     With d large enough the problem is that of the nuclear norm of the matrix of products, in which
     components below alpha vanish. "auto" puts alpha at the size to which noise of the residuals'
     spread s adds up, :math:`s\,(\sqrt{n_u} + \sqrt{n_i}) \sqrt{\sum w / (n_u n_i)}` (Candes and
-    Plan): it follows the size and the unit of the data. For implicit feedback s is the
-    root mean square of 1 + ``confidence`` r, and every given pair counts once. Learning starts
-    from the biases alone and the leading singular vectors of what they leave. The textbook's loss
-    has no penalty: it fits every user with less than d ratings exactly, and learns nothing.
+    Plan): it follows the size and the unit of the data, and is too large where the biases leave
+    more signal than noise: then search. For implicit feedback s is the root mean square of
+    1 + ``confidence`` r, and every given pair counts once. Learning starts from the biases alone
+    and the leading singular vectors of what they leave. The textbook's loss has no penalty: it
+    fits every user with less than d ratings exactly, and learns nothing from them.
 
     ``partial_fit`` starts like fit, with one step of the solver. Later calls take one pass of sgd
     whatever the solver (als needs all ratings at once); new ids join. With an int as random_state
@@ -111,9 +112,9 @@ class MatrixFactorization(Regressor, Transformer):
     >>> X = rng.integers(0, [40, 30], size=(800, 2))
     >>> taste = np.where(X[:, 0] % 2 == X[:, 1] % 2, 4.0, 2.0)
     >>> y = taste + 0.3 * rng.standard_normal(800)
-    >>> model = MatrixFactorization(random_state=0).fit(X[:600], y[:600])
+    >>> model = MatrixFactorization(alpha=3.0, random_state=0).fit(X[:600], y[:600])
     >>> round(model.score(X[600:], y[600:]), 2)
-    0.9
+    0.86
     >>> model.recommend(7, n=3) % 2
     array([1, 1, 1])
     """
@@ -148,7 +149,9 @@ class MatrixFactorization(Regressor, Transformer):
         seen = np.concatenate([self.seen_, pairs]) if resume else pairs
         seen = np.column_stack(np.divmod(np.unique(seen @ [len(item_ids), 1]), len(item_ids)))
         w = np.ones(len(y)) if w is None else w
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        # None must not draw from the generator that everybody shares.
+        state = np.random.RandomState() if self.random_state is None else self.random_state
+        seed = check_random_state(state).randint(2**31 - 1)
         shape = (len(user_ids), len(item_ids))
         if resume:
             problem = self._go_on(users, items, y, w, shape, seed)
@@ -217,18 +220,19 @@ class MatrixFactorization(Regressor, Transformer):
         from zoo.recommend import _factorize
 
         implicit = self.feedback == "implicit"
-        mean, biases = 0.0, []
+        mean = 0.0
+        biases: list[np.ndarray] = []
         if implicit:
             users, items, r = _factorize.merge_pairs(users, items, w * y, shape[1])
             y, w = np.ones(len(r)), self.confidence * r
             e, known = 1 + w, float(len(r))
             spread = float(np.sqrt(np.mean(e * e)))
         else:
-            e, known = w * y, w.sum()
+            e, known = w * y, float(w.sum())
             fitted = _factorize.fit_biases(users, items, y, w, shape, self.alpha_bias)
             spread = fitted[3]
             if self.biases:
-                mean, biases = fitted[0], fitted[1:3]
+                mean, biases = fitted[0], [fitted[1], fitted[2]]
                 e = w * (y - mean - biases[0][users] - biases[1][items])
         self.alpha_ = (
             _factorize.size_of_noise(spread, known, shape)
@@ -242,7 +246,7 @@ class MatrixFactorization(Regressor, Transformer):
         if biases:
             factors = [np.column_stack(F_and_b) for F_and_b in zip(factors, biases, strict=True)]
         return _factorize.Factorization(
-            users, items, y, w, *factors, self.n_components, mean, (self.alpha_, self.alpha_bias),
+            users, items, y, w, factors, self.n_components, mean, (self.alpha_, self.alpha_bias),
             implicit=implicit, n_jobs=self.n_jobs,
         )  # fmt: skip
 
@@ -271,7 +275,7 @@ class MatrixFactorization(Regressor, Transformer):
             b = np.concatenate([b, np.zeros(n - len(b))])
             grown.append(np.column_stack([F, b]) if self.biases else F)
         return _factorize.Factorization(
-            users, items, y, w, *grown, self.n_components, self.global_mean_,
+            users, items, y, w, grown, self.n_components, self.global_mean_,
             (self.alpha_, self.alpha_bias),
         )  # fmt: skip
 
