@@ -1,39 +1,52 @@
 """Logistic regression."""
 
-from typing import Annotated, Any, ClassVar
+import warnings
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.base import Classifier, Steps, softmax
+from zoo.base import Classifier, Steps
 from zoo.inputs import Input, Table
-from zoo.params import Count, Fixed, Positive, Search, Tolerance
-
-import warnings  # isort: skip
+from zoo.params import Count, Fixed, Positive, Probability, Search, Seed, Tolerance, UnitInterval
 
 
 class LogisticRegression(Classifier):
     r"""A linear score for each class, turned into probabilities by the softmax.
 
-    Newton's method (iteratively reweighted least squares) with a line search finds the only
-    minimum of the penalised likelihood. Two classes share one vector of coefficients.
+    The penalised likelihood has one minimum, and every solver reaches it. Two classes share one
+    vector of coefficients.
 
     .. math::
         p(k \mid x) = \frac{e^{\langle x, \beta_k\rangle}}{\sum_j e^{\langle x, \beta_j\rangle}},
         \qquad
-        \min_\beta \; -C \sum_i w_i \log p(y_i \mid x_i) + \tfrac12 |\beta|^2
+        \min_\beta \; -C \sum_i w_i \log p(y_i \mid x_i)
+          + \tfrac{1 - \rho}{2} |\beta|^2 + \rho |\beta|_1
 
     Parameters
     ----------
     C : float, default=1.0
-        Inverse strength of the l2 penalty; the intercept is not penalised.
+        Inverse strength of the penalty, which leaves the intercept alone; ``inf`` is no penalty.
+    l1_ratio : float, default=0.0
+        rho: 0 is the l2 penalty, 1 the l1 penalty, which makes coefficients exactly zero.
     fit_intercept : bool, default=True
         Whether to fit the constants.
+    solver : {"auto", "newton", "lbfgs", "gradient_descent", "momentum", "sgd"}, default="auto"
+        "newton" reweights least squares; "lbfgs" starts from the optimum and the curvature of a
+        sample of the rows. "auto" takes newton for small problems, else lbfgs. An l1 penalty has
+        a proximal Newton solver of its own and takes "auto" alone.
+    lr : float or None, default=None
+        Step of the last three solvers; None is one over the largest curvature.
+    momentum : float, default=0.9
+        Share of the last step that "momentum" and "sgd" keep.
+    batch_size : int, default=64
+        Rows in a step of "sgd".
     tol : float, default=1e-8
-        Stop when the largest entry of the gradient, per unit of weight, is below.
-    max_iter : int, default=100
-        Most Newton steps.
+        Stop when no entry of the gradient, per unit of weight, is larger.
+    max_iter : int, default=1000
+        Most steps (passes for "sgd").
+    random_state : int, RandomState or None, default=None
+        Order of the rows in "sgd"; None is 0.
 
     Attributes
     ----------
@@ -42,16 +55,21 @@ class LogisticRegression(Classifier):
     intercept_ : array of shape (1,) or (k,)
         Constants.
     n_iter_ : int
-        Newton steps taken.
+        Steps taken.
 
     Notes
     -----
-    One step costs O(n d^2 k^2). The gradient of the loss is X'(p - y): the textbook writes the
-    residual y - p, the direction of ascent.
+    The gradient of the loss is X'(p - y): the textbook writes the residual y - p, the direction of
+    ascent. A Newton step costs O(n d^2 k^2), an lbfgs step O(n d k). Without penalty, separable
+    classes have no optimum, and collinear columns no single one: both are warned of. "sgd" falls
+    like one over the passes and needs a loose ``tol``.
 
     References
     ----------
     Nelder and Wedderburn (1972), Generalized linear models, JRSS A 135(3).
+    Liu and Nocedal (1989), On the limited memory BFGS method, Mathematical Programming 45.
+    Friedman, Hastie and Tibshirani (2010), Regularization paths for generalized linear models via
+    coordinate descent, JSS 33(1).
 
     Examples
     --------
@@ -65,103 +83,116 @@ class LogisticRegression(Classifier):
     input: ClassVar[Input] = Table(sparse=True)
 
     C: Annotated[Positive, Search(1e-3, 1e3, log=True)] = 1.0
+    l1_ratio: UnitInterval = 0.0
     fit_intercept: bool = True
+    solver: Annotated[
+        Literal["auto", "newton", "lbfgs", "gradient_descent", "momentum", "sgd"],
+        Fixed("all reach the same optimum"),
+    ] = "auto"
+    lr: Annotated[Positive | None, Fixed("it sets the speed, not the optimum")] = None
+    momentum: Annotated[Probability, Fixed("it sets the speed, not the optimum")] = 0.9
+    batch_size: Annotated[Count, Fixed("it sets the speed, not the optimum")] = 64
     tol: Tolerance = 1e-8
-    max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 100
+    max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 1000
+    random_state: Seed = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
+        from zoo.linear import _logistic
+
         n, d = X.shape
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
-        Y = (y == 1).astype(X.dtype)[:, None] if k == 1 else np.eye(k, dtype=X.dtype)[y]
-        w = np.ones(n, X.dtype) if w is None else w
-        self._put(np.zeros((k, d + 1), X.dtype))
-        for iteration in steps(self.max_iter, "iteration"):
-            self.n_iter_ = iteration + 1
-            P = self._probabilities(X)
-            gradient = self._gradient(X, Y, w, P)
-            if np.abs(gradient).max() <= self.tol * self.C * w.sum():
-                break
-            step = self._newton_step(X, w, P, gradient)
-            if not self._descend(X, Y, w, gradient, step):
-                break  # rounding: no step along the Newton direction lowers the loss
-        else:
-            warnings.warn(
-                f"LogisticRegression did not converge in max_iter={self.max_iter} steps; raise "
-                "max_iter, lower C or scale the columns of X.",
-                ConvergenceWarning,
-                stacklevel=4,
+        total = float(n) if w is None else float(w.sum())
+        share = np.full(n, 1 / n, X.dtype) if w is None else w / w.sum()
+        strength = 1 / (float(self.C) * total)
+        problem = _logistic.Problem(
+            X, y, k, share, strength * (1 - self.l1_ratio), self.fit_intercept
+        )
+        theta = np.zeros((k, d + 1), X.dtype)
+        self._put(theta, 0)
+        ticks = iter(steps(None, "iteration"))
+
+        def on_step(theta: np.ndarray, n_iter: int) -> bool:
+            self._put(theta, n_iter)
+            return next(ticks, None) is None or self._separates(problem, theta)
+
+        # float32 cannot resolve a gradient below its own rounding
+        tol = max(self.tol, 20 * np.finfo(X.dtype).eps * (1 if X.dtype == np.float32 else 0))
+        answer = self._solve(problem, theta, tol, on_step, strength * self.l1_ratio)
+        theta = answer.theta
+        if k > 1:
+            # adding a constant to every class changes nothing: the sum is set to zero
+            theta = theta - theta.mean(axis=0) * (
+                np.append(np.full(d, np.isinf(self.C)), True)
+            ).astype(theta.dtype)
+        self._put(theta, answer.n_iter)
+        self._tell(problem, answer)
+
+    def _solve(self, problem: Any, theta: np.ndarray, tol: float, on_step: Any, lam1: float) -> Any:
+        from zoo.linear import _logistic
+
+        budget = (problem, theta, tol, self.max_iter, on_step)
+        if lam1 > 0:
+            if self.solver != "auto":
+                raise ValueError(
+                    f"LogisticRegression: solver={self.solver!r} was given with l1_ratio="
+                    f"{self.l1_ratio}; an l1 penalty takes solver='auto'."
+                )
+            return _logistic.proximal(*budget, lam1)
+        if self.solver == "gradient_descent":
+            return _logistic.gradient_descent(*budget, lr=self.lr)
+        if self.solver == "momentum":
+            return _logistic.gradient_descent(*budget, lr=self.lr, momentum=self.momentum)
+        if self.solver == "sgd":
+            rng = self.random_state
+            if not isinstance(rng, np.random.RandomState):
+                rng = np.random.RandomState(0 if rng is None else int(rng))
+            return _logistic.sgd(
+                *budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size
             )
+        size = problem.k * (problem.d + 1)
+        small = size <= 60 or (size <= 200 and problem.n <= 2000)
+        if self.solver == "newton" or (self.solver == "auto" and small):
+            return _logistic.newton(*budget)
+        return _logistic.preconditioned(*budget)
+
+    def _separates(self, problem: Any, theta: np.ndarray) -> bool:
+        """Tell whether theta proves that an unpenalised fit has no optimum."""
+        if not np.isinf(self.C) or not theta.any():
+            return False
+        s = problem.X @ theta[:, :-1].T + theta[:, -1]
+        if problem.k == 1:
+            margin = np.where(problem.y == 1, s[:, 0], -s[:, 0])
+        else:
+            r = np.arange(len(s))
+            own = s[r, problem.y].copy()
+            s[r, problem.y] = -np.inf
+            margin = own - s.max(axis=1)
+        return bool(margin.min() > 1e-6)
+
+    def _tell(self, problem: Any, answer: Any) -> None:
+        name, message = "LogisticRegression", ""
+        if self._separates(problem, answer.theta):
+            message = (
+                "the classes are separable, so that without penalty the coefficients grow for "
+                "ever; what was found is a separating plane: give a finite C."
+            )
+        elif answer.singular and np.isinf(self.C):
+            message = (
+                "columns of X are collinear, so that without penalty the coefficients are not "
+                "unique; drop columns or give a finite C."
+            )
+        elif not answer.converged and answer.n_iter >= self.max_iter:
+            message = (
+                f"no convergence in max_iter={self.max_iter} steps; raise max_iter, lower C or "
+                "scale the columns of X."
+            )
+        if message:
+            warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=5)
+
+    def _put(self, theta: np.ndarray, n_iter: int) -> None:
+        self.coef_, self.intercept_ = theta[:, :-1].copy(), theta[:, -1].copy()
+        self.n_iter_ = max(1, n_iter)
 
     def _scores(self, X: Any) -> np.ndarray:
         s = X @ self.coef_.T + self.intercept_
         return s[:, 0] if s.shape[1] == 1 else s
-
-    def _put(self, theta: np.ndarray) -> None:
-        self.coef_, self.intercept_ = theta[:, :-1], theta[:, -1]
-
-    def _probabilities(self, X: Any) -> np.ndarray:
-        P = softmax(self._scores(X))
-        return P[:, 1:] if P.shape[1] == 2 else P
-
-    def _gradient(self, X: Any, Y: np.ndarray, w: np.ndarray, P: np.ndarray) -> np.ndarray:
-        E = self.C * w[:, None] * (P - Y)
-        constant = E.sum(axis=0) * self.fit_intercept
-        return np.column_stack([(X.T @ E).T + self.coef_, constant])
-
-    def _newton_step(
-        self, X: Any, w: np.ndarray, P: np.ndarray, gradient: np.ndarray
-    ) -> np.ndarray:
-        k, d1 = gradient.shape
-        H = np.zeros((k, d1, k, d1), X.dtype)
-        for a in range(k):
-            for b in range(a, k):
-                curvature = self.C * w * P[:, a] * ((a == b) - P[:, b])
-                H[a, :, b] = _weighted_gram(X, curvature)
-                H[b, :, a] = H[a, :, b].T
-        H = H.reshape(k * d1, k * d1)
-        penalised = np.tile(np.append(np.ones(d1 - 1), 0.0), k).astype(X.dtype)
-        H.flat[:: k * d1 + 1] += penalised
-        if not self.fit_intercept:
-            fixed = np.flatnonzero(penalised == 0)
-            H[fixed], H[:, fixed] = 0, 0
-            H[fixed, fixed] = 1
-        # The constants of all classes may move together: least norm settles it.
-        step = linalg.lstsq(H, gradient.ravel(), lapack_driver="gelsy")[0]
-        return step.reshape(k, d1)
-
-    def _loss(self, X: Any, Y: np.ndarray, w: np.ndarray) -> float:
-        s = self._scores(X)
-        if s.ndim == 1:
-            cross = np.logaddexp(0, s) - Y[:, 0] * s
-        else:
-            top = s.max(axis=1)
-            cross = top + np.log(np.exp(s - top[:, None]).sum(axis=1)) - (Y * s).sum(axis=1)
-        return float(self.C * w @ cross + 0.5 * (self.coef_**2).sum())
-
-    def _descend(
-        self, X: Any, Y: np.ndarray, w: np.ndarray, gradient: np.ndarray, step: np.ndarray
-    ) -> bool:
-        """Halve the Newton step until the loss falls enough (Armijo)."""
-        theta = np.column_stack([self.coef_, self.intercept_])
-        loss, slope = self._loss(X, Y, w), float((gradient * step).sum())
-        # Near the optimum the loss cannot resolve the fall any more; the full step is right there.
-        slack = 10 * np.finfo(X.dtype).eps * abs(loss)
-        size = 1.0
-        while size > 1e-10:
-            self._put(theta - size * step)
-            if self._loss(X, Y, w) <= loss - 1e-4 * size * slope + slack:
-                return True
-            size /= 2
-        self._put(theta)
-        return False
-
-
-def _weighted_gram(X: Any, c: np.ndarray) -> np.ndarray:
-    """Return [X 1]' diag(c) [X 1]."""
-    d = X.shape[1]
-    gram = np.empty((d + 1, d + 1), X.dtype)
-    inner = X.T @ (X * c[:, None] if isinstance(X, np.ndarray) else X.multiply(c[:, None]))
-    gram[:d, :d] = inner if isinstance(inner, np.ndarray) else inner.toarray()
-    gram[:d, d] = gram[d, :d] = X.T @ c
-    gram[d, d] = c.sum()
-    return gram

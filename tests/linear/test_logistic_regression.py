@@ -1,0 +1,155 @@
+"""LogisticRegression: the gradient vanishes, scikit-learn agrees, every solver ends in one
+place."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn import linear_model
+from sklearn.datasets import load_digits, load_iris, make_classification
+from sklearn.exceptions import ConvergenceWarning
+
+from zoo.linear import _logistic
+from zoo.linear.logistic_regression import LogisticRegression
+
+
+def problem(n=300, d=6, seed=0, k=2):
+    X, y = make_classification(
+        n, d, n_informative=d // 2 + 1, n_redundant=0, n_classes=k, flip_y=0.1, random_state=seed
+    )
+    return X, y
+
+
+# -- equation -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_gradient_and_hessian_are_derivatives(k, make):
+    X, y = problem(60, 4, k=k)
+    w = np.random.default_rng(0).uniform(0.5, 2, 60)
+    p = _logistic.Problem(make(X), y, 1 if k == 2 else k, w / w.sum(), 0.1, True)
+    theta = np.random.default_rng(1).normal(size=(p.k, 5))
+    _, g = p.value_and_gradient(theta)
+    H = p.hessian().copy()
+    step = 1e-5
+    for j in range(theta.size):
+        e = np.zeros(theta.size)
+        e[j] = step
+        e = e.reshape(theta.shape)
+        up, gu = p.value_and_gradient(theta + e)
+        down, gd = p.value_and_gradient(theta - e)
+        np.testing.assert_allclose((up - down) / (2 * step), g.ravel()[j], atol=1e-9)
+        np.testing.assert_allclose((gu - gd).ravel() / (2 * step), H[j], atol=1e-8)
+
+
+@pytest.mark.parametrize("rho", [0.5, 1.0])
+@pytest.mark.parametrize("k", [2, 3])
+def test_l1_optimality(rho, k):
+    X, y = problem(k=k, d=10)
+    C = 0.05
+    m = LogisticRegression(C=C, l1_ratio=rho, tol=1e-9).fit(X, y)
+    P = m.predict_proba(X)
+    E = P - np.eye(k)[y]
+    G = (E[:, 1:] if k == 2 else E).T @ X * C + (1 - rho) * m.coef_
+    zero = m.coef_ == 0
+    assert zero.any()
+    assert (np.abs(G[zero]) <= rho * (1 + 1e-5)).all()
+    np.testing.assert_allclose(G[~zero], -rho * np.sign(m.coef_[~zero]), atol=1e-5)
+
+
+# -- oracle -------------------------------------------------------------------------------------
+
+CASES = [(n, d, k, C) for n, d in ((120, 4), (400, 30)) for k in (2, 4) for C in (0.01, 1.0, 100.0)]
+
+
+@pytest.mark.parametrize(("n", "d", "k", "C"), CASES)
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_agrees_with_scikit_learn(n, d, k, C, solver):
+    X, y = problem(n, d, k=k)
+    theirs = linear_model.LogisticRegression(C=C, tol=1e-12, solver="newton-cholesky").fit(X, y)
+    ours = LogisticRegression(C=C, tol=1e-12, solver=solver).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-7)
+    a, b = ours.intercept_, theirs.intercept_
+    np.testing.assert_allclose(a - a.mean() * (k > 2), b - b.mean() * (k > 2), atol=1e-7)
+
+
+@pytest.mark.parametrize("rho", [0.4, 1.0])
+def test_l1_agrees_with_saga(rho):
+    X, y = problem()
+    theirs = linear_model.LogisticRegression(
+        C=0.1, l1_ratio=rho, solver="saga", tol=1e-10, max_iter=100_000, random_state=0
+    ).fit(X, y)
+    ours = LogisticRegression(C=0.1, l1_ratio=rho, tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
+def test_weights_and_sparse_agree():
+    for k in (2, 3):
+        X, y = problem(k=k)
+        w = np.random.default_rng(0).uniform(0.1, 3, len(y))
+        theirs = linear_model.LogisticRegression(tol=1e-12, solver="newton-cholesky").fit(X, y, w)
+        for Z in (X, sparse.csr_array(X)):
+            for solver in ("newton", "lbfgs"):
+                ours = LogisticRegression(tol=1e-11, solver=solver).fit(Z, y, w)
+                np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-7)
+
+
+# -- character ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_every_solver_reaches_the_optimum(k):
+    X, y = problem(k=k)
+    best = LogisticRegression(C=0.1).fit(X, y)
+    for solver, tol, close in (
+        ("gradient_descent", 1e-7, 1e-4),
+        ("momentum", 1e-7, 1e-4),
+        ("sgd", 1e-3, 0.05),
+    ):
+        m = LogisticRegression(C=0.1, solver=solver, tol=tol, max_iter=20_000).fit(X, y)
+        np.testing.assert_allclose(m.coef_, best.coef_, atol=close)
+        assert m.n_iter_ > 1
+
+
+def test_momentum_is_faster_than_plain_descent():
+    X, y = problem()
+    X = X * np.array([1, 3, 1, 0.3, 1, 1])
+    kw = {"C": 1.0, "tol": 1e-6, "max_iter": 100_000}
+    plain = LogisticRegression(solver="gradient_descent", **kw).fit(X, y)
+    heavy = LogisticRegression(solver="momentum", **kw).fit(X, y)
+    assert heavy.n_iter_ < 0.5 * plain.n_iter_
+
+
+def test_badly_scaled_columns():
+    X, y = problem(3000, 12)
+    scale = np.logspace(-4, 4, 12)
+    kw = {"C": np.inf, "tol": 1e-9}
+    near, far = LogisticRegression(**kw).fit(X, y), LogisticRegression(**kw).fit(X * scale, y)
+    np.testing.assert_allclose(far.coef_ * scale, near.coef_, rtol=1e-4, atol=1e-6)
+
+
+def test_separable_data_without_penalty_are_said():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        m = LogisticRegression(C=np.inf).fit(X[y < 2], y[y < 2])
+    assert m.score(X[y < 2], y[y < 2]) == 1
+    assert m.n_iter_ < 30
+
+
+def test_collinear_columns_without_penalty_are_said():
+    X, y = problem()
+    with pytest.warns(ConvergenceWarning, match="collinear"):
+        m = LogisticRegression(C=np.inf, solver="newton").fit(np.hstack([X, X[:, :1]]), y)
+    np.testing.assert_allclose(m.coef_[0, 0], m.coef_[0, -1], rtol=1e-6)
+
+
+def test_too_few_steps_are_said():
+    X, y = load_digits(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="max_iter=3"):
+        LogisticRegression(max_iter=3).fit(X[:300], y[:300])
+
+
+def test_l1_takes_auto_alone():
+    X, y = problem()
+    with pytest.raises(ValueError, match="solver='auto'"):
+        LogisticRegression(l1_ratio=1.0, solver="newton").fit(X, y)

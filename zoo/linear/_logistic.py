@@ -1,0 +1,541 @@
+"""Solvers of logistic regression, arrays in, arrays out.
+
+    f(theta) = sum_i w_i loss(y_i, s_i) + lam/2 |beta|^2 (+ lam1 |beta|_1),   s = X beta' + b,  sum
+    w = 1
+
+theta is (k, d + 1) with the constants last; k = 1 for two classes, where s is the log-odds of the
+second. Everything is measured per unit of weight, as scikit-learn does, so that `tol` means the
+same.
+A pass over X makes value and gradient together, in blocks of rows that stay in the cache.
+"""
+
+import numpy as np
+from numba import njit
+from scipy import linalg, sparse
+
+_MATH = {"nnan", "nsz", "arcp", "contract", "reassoc"}
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _csr_binary(data, columns, starts, y, w, beta, b, gradient, c):
+    """Value and gradient in one pass over the non-zeros; c takes the curvatures."""
+    value, gb = 0.0, 0.0
+    for i in range(starts.shape[0] - 1):
+        x, at = data[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        s = b
+        for k in range(x.shape[0]):
+            s += x[k] * beta[np.uint32(at[k])]
+        t = np.exp(-abs(s))
+        p = 1.0 / (1.0 + t) if s >= 0 else t / (1.0 + t)
+        value += w[i] * (np.log1p(t) + max(s, 0.0) - y[i] * s)
+        c[i] = w[i] * p * (1.0 - p)
+        e = w[i] * (p - y[i])
+        gb += e
+        for k in range(x.shape[0]):
+            gradient[np.uint32(at[k])] += e * x[k]
+    return value, gb
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _csr_classes(data, columns, starts, y, w, B, b, G, P):
+    """As above for k classes; B and G are (d, k), P (n, k) takes the probabilities."""
+    value = 0.0
+    k = B.shape[1]
+    gb = np.zeros(k)
+    for i in range(starts.shape[0] - 1):
+        x, at = data[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        s = P[i]
+        s[:] = b
+        for p in range(x.shape[0]):
+            Bp = B[np.uint32(at[p])]
+            for m in range(k):
+                s[m] += x[p] * Bp[m]
+        top = s[0]
+        for m in range(k):
+            top = max(top, s[m])
+        own, total = s[y[i]], 0.0
+        for m in range(k):
+            s[m] = np.exp(s[m] - top)
+            total += s[m]
+        value += w[i] * (top + np.log(total) - own)
+        for m in range(k):
+            s[m] /= total
+        for p in range(x.shape[0]):
+            Gp = G[np.uint32(at[p])]
+            xp = x[p] * w[i]
+            for m in range(k):
+                Gp[m] += xp * s[m]
+            Gp[y[i]] -= xp
+        for m in range(k):
+            gb[m] += w[i] * s[m]
+        gb[y[i]] -= w[i]
+    return value, gb
+
+
+class Problem:
+    """f with its gradient and curvature.
+
+    Parameters
+    ----------
+    X : dense (n, d) or CSR
+    y : class numbers
+    k : rows of theta; 1 for two classes
+    w : weights that sum to one
+    lam : l2 penalty
+    intercept : whether constants are fitted
+    """
+
+    def __init__(self, X, y, k, w, lam, intercept):
+        self.X, self.y, self.k, self.w, self.lam, self.intercept = X, y, k, w, lam, intercept
+        self.n, self.d = X.shape
+        self.sparse = sparse.issparse(X)
+        self.dtype = X.dtype
+        self.target = y.astype(X.dtype) if k == 1 else y
+        self.rows = int(max(64, min(self.n, 2**19 // (X.dtype.itemsize * self.d))))
+        self.P = np.empty(self.n if k == 1 else (self.n, k), X.dtype)
+
+    def sample(self, m):
+        """A problem of about m rows evenly spread, or None if a class is missing in them."""
+        at = np.arange(0, self.n, max(1, self.n // m))
+        y = self.y[at]
+        if np.unique(y).size < max(2, self.k):
+            return None
+        w = self.w[at]
+        return Problem(self.X[at], y, self.k, w / w.sum(), self.lam, self.intercept)
+
+    def value_and_gradient(self, theta):
+        """Return f and its gradient; P keeps the probabilities (k > 1) or the curvatures (k = 1)."""
+        beta = theta[:, :-1]
+        run = self._sparse_pass if self.sparse else self._dense_pass
+        value, G = run(theta)
+        value += 0.5 * self.lam * float(np.vdot(beta, beta))
+        G[:, :-1] += self.lam * beta
+        if not self.intercept:
+            G[:, -1] = 0
+        return value, G
+
+    def _dense_pass(self, theta):
+        X, w, k = self.X, self.w, self.k
+        G = np.zeros_like(theta)
+        value = 0.0
+        beta = np.ascontiguousarray(theta[:, :-1])
+        for a in range(0, self.n, self.rows):
+            Xa, wa, ya = X[a : a + self.rows], w[a : a + self.rows], self.target[a : a + self.rows]
+            if k == 1:
+                s = Xa @ beta[0]
+                s += theta[0, -1]
+                t = np.exp(-np.abs(s))
+                value += float(wa @ (np.log1p(t) + np.maximum(s, 0) - ya * s))
+                p = np.where(s >= 0, 1, t) / (1 + t)
+                e = wa * (p - ya)
+                self.P[a : a + self.rows] = wa * p * (1 - p)
+                G[0, :-1] += e @ Xa
+                G[0, -1] += e.sum()
+            else:
+                S = Xa @ beta.T
+                S += theta[:, -1]
+                S -= S.max(axis=1, keepdims=True)
+                r = np.arange(len(ya))
+                own = S[r, ya].copy()
+                np.exp(S, out=S)
+                total = S.sum(axis=1)
+                value += float(wa @ (np.log(total) - own))
+                S /= total[:, None]
+                self.P[a : a + self.rows] = S
+                S[r, ya] -= 1
+                S *= wa[:, None]
+                G[:, :-1] += S.T @ Xa
+                G[:, -1] += S.sum(axis=0)
+        return value, G
+
+    def _sparse_pass(self, theta):
+        X, k = self.X, self.k
+        if k == 1:
+            G = np.zeros_like(theta)
+            value, G[0, -1] = _csr_binary(
+                X.data, X.indices, X.indptr, self.target, self.w,
+                np.ascontiguousarray(theta[0, :-1]), theta[0, -1], G[0, :-1], self.P,
+            )  # fmt: skip
+            return value, G
+        B = np.ascontiguousarray(theta[:, :-1].T)
+        GB = np.zeros_like(B)
+        value, gb = _csr_classes(
+            X.data, X.indices, X.indptr, self.y, self.w, B, theta[:, -1].copy(), GB, self.P
+        )
+        G = np.empty_like(theta)
+        G[:, :-1], G[:, -1] = GB.T, gb
+        return value, G
+
+    def gram(self, c):
+        """[X 1]' diag(c) [X 1], c >= 0 or any sign."""
+        d = self.d
+        H = np.zeros((d + 1, d + 1), self.dtype)
+        if self.sparse:
+            H[:d, :d] = (self.X.T @ self.X.multiply(c[:, None]).tocsr()).toarray()
+            H[:d, d] = self.X.T @ c
+        else:
+            signed = bool((c < 0).any())
+            for a in range(0, self.n, self.rows):
+                Xa, ca = self.X[a : a + self.rows], c[a : a + self.rows]
+                if signed:
+                    H[:d, :d] += Xa.T @ (Xa * ca[:, None])
+                else:
+                    A = Xa * np.sqrt(ca)[:, None]
+                    H[:d, :d] += A.T @ A
+                H[:d, d] += ca @ Xa
+        H[d, :d] = H[:d, d]
+        H[d, d] = c.sum()
+        return H
+
+    def _penalise(self, H):
+        d = self.d
+        H.flat[: d * (d + 2) : d + 2] += self.lam
+        if not self.intercept:
+            H[d, :] = H[:, d] = 0
+            H[d, d] = 1
+        return H
+
+    def hessian(self):
+        """The whole matrix, (k (d + 1))^2, at the last point that was evaluated."""
+        k, e = self.k, self.d + 1
+        if k == 1:
+            return self._penalise(self.gram(self.P))
+        H = np.zeros((k, e, k, e), self.dtype)
+        for a in range(k):
+            for b in range(a, k):
+                c = self.w * self.P[:, a] * ((a == b) - self.P[:, b])
+                block = self.gram(c)
+                H[a, :, b] = self._penalise(block) if a == b else block
+                H[b, :, a] = H[a, :, b].T
+        H = H.reshape(k * e, k * e)
+        if not self.intercept:
+            fixed = np.arange(k) * e + e - 1
+            H[fixed], H[:, fixed] = 0, 0
+            H[fixed, fixed] = 1
+        return H
+
+    def blocks(self):
+        """The diagonal blocks of the Hessian, one for each class."""
+        if self.k == 1:
+            return [self._penalise(self.gram(self.P))]
+        return [self._penalise(self.gram(self.w * p * (1 - p))) for p in self.P.T]
+
+    def diagonal(self):
+        """The diagonal of the Hessian, (k, d + 1)."""
+        out = np.empty((self.k, self.d + 1), self.dtype)
+        square = self.X.multiply(self.X).tocsr() if self.sparse else self.X * self.X
+        for m in range(self.k):
+            c = self.P if self.k == 1 else self.w * self.P[:, m] * (1 - self.P[:, m])
+            out[m, :-1] = square.T @ c + self.lam
+            out[m, -1] = c.sum() if self.intercept else 1
+        return out
+
+
+class Factor:
+    """A factorised positive matrix, scaled to a unit diagonal first; falls back to least norm."""
+
+    def __init__(self, H):
+        self.size = np.sqrt(np.maximum(H.diagonal(), np.finfo(H.dtype).tiny))
+        A = H / self.size[:, None] / self.size
+        self.singular = False
+        try:
+            self.factor = linalg.cho_factor(A, lower=True, check_finite=False)
+            spread = np.abs(self.factor[0].diagonal())
+            self.singular = spread.min() < np.finfo(H.dtype).eps ** 0.5 * spread.max()
+        except linalg.LinAlgError:
+            self.singular = True
+        if self.singular:
+            v, self.basis = linalg.eigh(A)
+            cut = v[-1] * len(v) * np.finfo(H.dtype).eps
+            self.inverse = np.where(v > cut, 1 / np.maximum(v, cut), 0)
+
+    def solve(self, g):
+        """The solution of H x = g."""
+        if self.singular:
+            return self.basis @ (self.inverse * (self.basis.T @ (g / self.size))) / self.size
+        return linalg.cho_solve(self.factor, g / self.size, check_finite=False) / self.size
+
+
+class Outcome:
+    """What a solver found, and why it stopped."""
+
+    def __init__(self, theta, n_iter, converged, singular=False):
+        self.theta, self.n_iter, self.converged, self.singular = theta, n_iter, converged, singular
+
+
+def _step_length(problem, theta, f, g, p, slope, a=1.0, tries=40):
+    """Backtrack to sufficient decrease; near the optimum the gradient decides, not rounded f."""
+    slack = 50 * np.finfo(theta.dtype).eps * max(abs(f), 1e-300)
+    size = np.abs(g).max()
+    for _ in range(tries):
+        new = theta + a * p
+        value, gradient = problem.value_and_gradient(new)
+        if value <= f + 1e-4 * a * slope:
+            return a, new, value, gradient
+        if value <= f + slack and np.abs(gradient).max() <= size:
+            return a, new, value, gradient
+        if np.isfinite(value):
+            shrink = -0.5 * slope * a / (value - f - slope * a) if value - f > slope * a else 0.5
+            a *= min(max(shrink, 0.1), 0.5)
+        else:
+            a *= 0.1
+    return 0.0, theta, f, g
+
+
+def newton(problem, theta, tol, max_iter, on_step):
+    """Iteratively reweighted least squares with a line search."""
+    f, g = problem.value_and_gradient(theta)
+    singular = False
+    for n_iter in range(max_iter + 1):
+        if np.abs(g).max() <= tol:
+            return Outcome(theta, n_iter, True, singular)
+        if n_iter == max_iter or on_step(theta, n_iter):
+            break
+        factor = Factor(problem.hessian())
+        # the constants of several classes may move together: that direction is always flat
+        singular = factor.singular and problem.k == 1
+        p = -factor.solve(g.ravel()).reshape(g.shape)
+        slope = float(np.vdot(g, p))
+        a, theta, f, g = _step_length(problem, theta, f, g, p, slope)
+        if a == 0.0:
+            return Outcome(theta, n_iter + 1, np.abs(g).max() <= 1e3 * tol, singular)
+    return Outcome(theta, n_iter, False, singular)
+
+
+def lbfgs(problem, theta, tol, max_iter, on_step, precondition, memory=12):
+    """L-BFGS whose first matrix is the preconditioner's: `precondition(g)` solves M x = g."""
+    f, g = problem.value_and_gradient(theta)
+    S, Y, R = [], [], []
+    for n_iter in range(max_iter + 1):
+        if np.abs(g).max() <= tol:
+            return Outcome(theta, n_iter, True)
+        if n_iter == max_iter or on_step(theta, n_iter):
+            break
+        q = g.copy()
+        alphas = []
+        for s, y, r in zip(reversed(S), reversed(Y), reversed(R), strict=True):
+            alpha = r * float(np.vdot(s, q))
+            alphas.append(alpha)
+            q -= alpha * y
+        z = precondition(q)
+        for s, y, r, alpha in zip(S, Y, R, reversed(alphas), strict=True):
+            z += (alpha - r * float(np.vdot(y, z))) * s
+        slope = -float(np.vdot(g, z))
+        if slope >= 0:
+            S, Y, R = [], [], []
+            z = precondition(g)
+            slope = -float(np.vdot(g, z))
+        a, new, value, gradient = _step_length(problem, theta, f, g, -z, slope)
+        if a == 0.0:
+            if S:  # a stale memory: start it afresh before giving up
+                S, Y, R = [], [], []
+                continue
+            return Outcome(theta, n_iter + 1, np.abs(g).max() <= 1e3 * tol)
+        s, y = new - theta, gradient - g
+        sy = float(np.vdot(s, y))
+        if sy > 1e-14 * float(np.vdot(y, y)) ** 0.5 * float(np.vdot(s, s)) ** 0.5:
+            S, Y, R = [*S, s][-memory:], [*Y, y][-memory:], [*R, 1 / sy][-memory:]
+        theta, f, g = new, value, gradient
+    return Outcome(theta, n_iter, False)
+
+
+def preconditioned(problem, theta, tol, max_iter, on_step):
+    """L-BFGS from a start and with a curvature that a sample of the rows gives.
+
+    The blocks of the Hessian for each class are factorised on the sample at its own optimum. Where
+    d is too large for that, the diagonal of the whole Hessian serves.
+    """
+    n, d, k = problem.n, problem.d, problem.k
+    if d > 3000 or (problem.sparse and d > 1000):
+        problem.value_and_gradient(theta)
+        D = problem.diagonal()
+        D = np.maximum(D, 1e-12 * D.max())
+        return lbfgs(problem, theta, tol, max_iter, on_step, lambda g: g / D)
+    m = max(1000, 8 * d)
+    small = problem.sample(m) if n > 2 * m else None
+    if small is not None:
+        theta = newton(small, theta, 1e-3, 15, _never).theta if k == 1 else (_rough(small, theta))
+        small.value_and_gradient(theta)
+    else:
+        small = problem
+        if k > 1:
+            theta = _rough(small, theta) if n > 4 * m else theta
+        small.value_and_gradient(theta)
+    factors = [Factor(H) for H in small.blocks()]
+
+    def precondition(g):
+        return np.stack([f.solve(row) for f, row in zip(factors, g, strict=True)])
+
+    return lbfgs(problem, theta, tol, max_iter, on_step, precondition)
+
+
+def _never(theta, n_iter):
+    return False
+
+
+def _rough(problem, theta):
+    problem.value_and_gradient(theta)
+    factors = [Factor(H) for H in problem.blocks()]
+
+    def precondition(g):
+        return np.stack([f.solve(row) for f, row in zip(factors, g, strict=True)])
+
+    return lbfgs(problem, theta, 1e-3, 40, _never, precondition).theta
+
+
+def largest_curvature(problem, sweeps=30):
+    """An upper estimate of the largest eigenvalue of the Hessian anywhere, by the power method."""
+    d = problem.d
+    bound = 0.25 if problem.k == 1 else 0.5
+    v = np.ones(d + 1, problem.dtype) / np.sqrt(d + 1)
+    size = 1.0
+    for _ in range(sweeps):
+        s = problem.w * (problem.X @ v[:-1] + (v[-1] if problem.intercept else 0))
+        v = np.append(problem.X.T @ s, s.sum() if problem.intercept else 0).astype(problem.dtype)
+        size = float(np.linalg.norm(v))
+        v /= max(size, 1e-300)
+    return 1.05 * bound * size + problem.lam
+
+
+def gradient_descent(problem, theta, tol, max_iter, on_step, lr=None, momentum=0.0):
+    """Step theta <- theta - lr v,  v <- momentum v + gradient; lr None is 1 / largest curvature."""
+    lr = 1.0 / largest_curvature(problem) if lr is None else lr
+    v = np.zeros_like(theta)
+    for n_iter in range(max_iter + 1):
+        f, g = problem.value_and_gradient(theta)
+        if not np.isfinite(f):
+            raise ValueError(
+                f"LogisticRegression: gradient descent with lr={lr} left the finite numbers; lower "
+                "lr or leave it None."
+            )
+        if np.abs(g).max() <= tol:
+            return Outcome(theta, n_iter, True)
+        if n_iter == max_iter or on_step(theta, n_iter):
+            break
+        v = momentum * v + g
+        theta = theta - lr * v
+    return Outcome(theta, n_iter, False)
+
+
+def sgd(problem, theta, tol, max_iter, on_step, rng, lr=None, momentum=0.0, batch_size=64):
+    """Passes over shuffled batches with a rate that falls like 1 / (1 + pass)."""
+    lr = 1.0 / largest_curvature(problem) if lr is None else lr
+    v = np.zeros_like(theta)
+    n = problem.n
+    for n_iter in range(max_iter + 1):
+        g = problem.value_and_gradient(theta)[1]
+        if np.abs(g).max() <= tol:
+            return Outcome(theta, n_iter, True)
+        if n_iter == max_iter or on_step(theta, n_iter):
+            break
+        order = rng.permutation(n)
+        rate = lr / (1 + 0.1 * n_iter)
+        for a in range(0, n, batch_size):
+            at = order[a : a + batch_size]
+            w = problem.w[at]
+            batch = Problem(
+                problem.X[at], problem.y[at], problem.k, w / w.sum(), problem.lam, problem.intercept
+            )
+            # a batch of more weight counts for more, so that the mean step is the full gradient's
+            share = float(w.sum()) * n / len(at)
+            v = momentum * v + share * batch.value_and_gradient(theta)[1]
+            theta = theta - rate * v
+    return Outcome(theta, n_iter, False)
+
+
+@njit(cache=True, nogil=True)
+def _model_descent(H, g, theta, step, lam1, free, tol, sweeps):
+    """Coordinate descent on g'p + p'Hp/2 + lam1 |theta + p|_1; `free` entries pay no lam1."""
+    n = g.shape[0]
+    r = g.copy()
+    for _ in range(sweeps):
+        worst = 0.0
+        for j in range(n):
+            h = H[j, j]
+            if h <= 0.0:
+                continue
+            now = theta[j] + step[j]
+            z = now - r[j] / h
+            if free[j]:
+                new = z
+            else:
+                t = lam1 / h
+                new = z - t if z > t else (z + t if z < -t else 0.0)
+            move = new - now
+            if move != 0.0:
+                worst = max(worst, abs(move) * h)
+                step[j] += move
+                Hj = H[j]
+                for k in range(n):
+                    r[k] += move * Hj[k]
+        if worst <= tol:
+            break
+
+
+def violation(g, theta, lam1):
+    """How far theta is from the optimality conditions of the l1 problem, entry by entry."""
+    out = np.abs(g)
+    beta, gb = theta[:, :-1], g[:, :-1]
+    out[:, :-1] = np.where(
+        beta != 0, np.abs(gb + lam1 * np.sign(beta)), np.maximum(np.abs(gb) - lam1, 0)
+    )
+    return out
+
+
+def proximal(problem, theta, tol, max_iter, on_step, lam1):
+    """Minimise f + lam1 |beta|_1 by proximal Newton; where that is too big, by proximal steps."""
+    if problem.k * (problem.d + 1) > 2500:
+        return _accelerated(problem, theta, tol, max_iter * 20, on_step, lam1)
+    f, g = problem.value_and_gradient(theta)
+    free = np.zeros(theta.shape, bool)
+    free[:, -1] = True
+    n_iter = 0
+    for n_iter in range(max_iter + 1):
+        v = violation(g, theta, lam1).max()
+        if v <= tol:
+            return Outcome(theta, n_iter, True)
+        if n_iter == max_iter or on_step(theta, n_iter):
+            break
+        H = problem.hessian()
+        if problem.k > 1:  # the flat direction of the constants
+            H.flat[:: H.shape[0] + 1] += 1e-10
+        step = np.zeros(theta.size, H.dtype)
+        _model_descent(
+            H, g.ravel(), theta.ravel(), step, lam1, free.ravel(), min(0.01 * v, tol * 10), 1000
+        )
+        p = step.reshape(theta.shape)
+        before = lam1 * np.abs(theta[:, :-1]).sum()
+        slope = float(np.vdot(g, p)) + lam1 * np.abs((theta + p)[:, :-1]).sum() - before
+        a = 1.0
+        for _ in range(40):
+            new = theta + a * p
+            value, gradient = problem.value_and_gradient(new)
+            after = lam1 * np.abs(new[:, :-1]).sum()
+            if value + after <= f + before + 1e-4 * a * slope + 1e-14 * abs(f):
+                break
+            a *= 0.5
+        else:
+            break
+        theta, f, g = new, value, gradient
+    return Outcome(theta, n_iter, False)
+
+
+def _accelerated(problem, theta, tol, max_iter, on_step, lam1):
+    """Nesterov's accelerated proximal gradient with restarts (Beck and Teboulle 2009)."""
+    L = largest_curvature(problem)
+    z, t = theta, 1.0
+    for n_iter in range(max_iter + 1):
+        _, g = problem.value_and_gradient(z)
+        new = z - g / L
+        new[:, :-1] = np.sign(new[:, :-1]) * np.maximum(np.abs(new[:, :-1]) - lam1 / L, 0)
+        if n_iter % 20 == 0:
+            if violation(problem.value_and_gradient(new)[1], new, lam1).max() <= tol:
+                return Outcome(new, n_iter + 1, True)
+            if on_step(new, n_iter):
+                break
+        if float(np.vdot(z - new, new - theta)) > 0:
+            t = 1.0
+        ahead = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        z = new + ((t - 1) / ahead) * (new - theta)
+        theta, t = new, ahead
+    return Outcome(theta, n_iter, False)
