@@ -79,8 +79,9 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
         else:
             part = x if pick is None else x[pick]
             e = find_edges(
-                np.asarray(part, dtype=np.float64), max_bins, None if w is None else
-                (w if pick is None else w[pick]),
+                np.asarray(part, dtype=np.float64),
+                max_bins,
+                None if w is None else (w if pick is None else w[pick]),
             )
             edges.append(e)
             n_bins[j] = e.size + 1

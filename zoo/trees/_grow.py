@@ -47,19 +47,7 @@ BEST_FIRST, BREADTH_FIRST, DEPTH_FIRST = range(3)
 # Where missing values go when a node has seen none: with the larger part, once that is known.
 UNKNOWN = 2
 
-NUMBERS = (
-    # sizes
-    "N P WIDTH THREADS SLOTS MAX_LEAVES N_SETS N_SCORES WEIGHTED "
-    # what the caller asks for
-    "MAX_DEPTH POLICY PER_NODE KIND K N_ROWS N_FEATURES SEED IS_COUNTED "
-    # what the grower leaves behind
-    "N_NODES N_LEAVES "
-    # the job under way
-    "JOB CHUNKS A B SLOT FEATURE BIN MISSING CAT GENERATION "
-    # state between jobs
-    "WANT N_FREE N_OPEN FIRST SECOND N_NEW SIDE_0 SIDE_1 PARENT N_LEFT OWN OTHER LARGE SMALL STATE "
-    "DIRECT"
-).split()
+NUMBERS = ["N", "P", "WIDTH", "THREADS", "SLOTS", "MAX_LEAVES", "N_SETS", "N_SCORES", "WEIGHTED", "MAX_DEPTH", "POLICY", "PER_NODE", "KIND", "K", "N_ROWS", "N_FEATURES", "SEED", "IS_COUNTED", "N_NODES", "N_LEAVES", "JOB", "CHUNKS", "A", "B", "SLOT", "FEATURE", "BIN", "MISSING", "CAT", "GENERATION", "WANT", "N_FREE", "N_OPEN", "FIRST", "SECOND", "N_NEW", "SIDE_0", "SIDE_1", "PARENT", "N_LEFT", "OWN", "OTHER", "LARGE", "SMALL", "STATE", "DIRECT"]
 ARRAYS = dict(
     rows="uint8",  # (n, width)
     cols="uint8",  # (p, n)
@@ -123,26 +111,131 @@ ARRAYS = dict(
     parent="int64",
     free="int64",  # (slots): stack of free slots
 )
-REALS = "LAM ALPHA GAMMA MIN_H MIN_N MAX_H SCALE_G SCALE_H OPTION CAT_SMOOTH COUNTED".split()
+REALS = ["LAM", "ALPHA", "GAMMA", "MIN_H", "MIN_N", "MAX_H", "SCALE_G", "SCALE_H", "OPTION", "CAT_SMOOTH", "COUNTED"]
 
 # Places in the table of whole numbers, then of addresses, and in the table of real numbers: spelled
 # out, because numba has to see constants (a test compares them with the names above).
 (
-    N, P, WIDTH, THREADS, SLOTS, MAX_LEAVES, N_SETS, N_SCORES, WEIGHTED, MAX_DEPTH, POLICY,
-    PER_NODE, KIND, K, N_ROWS, N_FEATURES, SEED, IS_COUNTED, N_NODES, N_LEAVES, JOB, CHUNKS, A,
-    B, SLOT, FEATURE, BIN, MISSING, CAT, GENERATION, WANT, N_FREE, N_OPEN, FIRST, SECOND, N_NEW,
-    SIDE_0, SIDE_1, PARENT, N_LEFT, OWN, OTHER, LARGE, SMALL, STATE, DIRECT,
+    N,
+    P,
+    WIDTH,
+    THREADS,
+    SLOTS,
+    MAX_LEAVES,
+    N_SETS,
+    N_SCORES,
+    WEIGHTED,
+    MAX_DEPTH,
+    POLICY,
+    PER_NODE,
+    KIND,
+    K,
+    N_ROWS,
+    N_FEATURES,
+    SEED,
+    IS_COUNTED,
+    N_NODES,
+    N_LEAVES,
+    JOB,
+    CHUNKS,
+    A,
+    B,
+    SLOT,
+    FEATURE,
+    BIN,
+    MISSING,
+    CAT,
+    GENERATION,
+    WANT,
+    N_FREE,
+    N_OPEN,
+    FIRST,
+    SECOND,
+    N_NEW,
+    SIDE_0,
+    SIDE_1,
+    PARENT,
+    N_LEFT,
+    OWN,
+    OTHER,
+    LARGE,
+    SMALL,
+    STATE,
+    DIRECT,
 ) = range(46)
 (
-    _rows, _cols, _n_bins, _has_missing, _is_cat, _monotone, _features, _sets, _y, _w, _score,
-    _norm, _gh, _pair, _order, _spare, _pool, _private, _touched, _parts, _sums, _found_gain,
-    _found, _found_set, _side, _bound, _allowed, _scratch, _cum, _counts, _lanes, _draw,
-    _leaf_start, _leaf_end, _leaf_node, _leaf_value, _gate, _left, _feature, _bin, _missing_left,
-    _set, _value, _gain, _weight, _count, _depth, _start, _end, _total, _slot, _open, _left_sum,
-    _is_set, _low, _high, _node_allowed, _parent, _free,
+    _rows,
+    _cols,
+    _n_bins,
+    _has_missing,
+    _is_cat,
+    _monotone,
+    _features,
+    _sets,
+    _y,
+    _w,
+    _score,
+    _norm,
+    _gh,
+    _pair,
+    _order,
+    _spare,
+    _pool,
+    _private,
+    _touched,
+    _parts,
+    _sums,
+    _found_gain,
+    _found,
+    _found_set,
+    _side,
+    _bound,
+    _allowed,
+    _scratch,
+    _cum,
+    _counts,
+    _lanes,
+    _draw,
+    _leaf_start,
+    _leaf_end,
+    _leaf_node,
+    _leaf_value,
+    _gate,
+    _left,
+    _feature,
+    _bin,
+    _missing_left,
+    _set,
+    _value,
+    _gain,
+    _weight,
+    _count,
+    _depth,
+    _start,
+    _end,
+    _total,
+    _slot,
+    _open,
+    _left_sum,
+    _is_set,
+    _low,
+    _high,
+    _node_allowed,
+    _parent,
+    _free,
 ) = range(46, 105)
 (
-    LAM, ALPHA, GAMMA, MIN_H, MIN_N, MAX_H, SCALE_G, SCALE_H, OPTION, CAT_SMOOTH, COUNTED,
+    LAM,
+    ALPHA,
+    GAMMA,
+    MIN_H,
+    MIN_N,
+    MAX_H,
+    SCALE_G,
+    SCALE_H,
+    OPTION,
+    CAT_SMOOTH,
+    COUNTED,
 ) = range(11)
 TABLE = 105
 PLACE = {name: i for i, name in enumerate(NUMBERS)}
@@ -475,7 +568,8 @@ def _fill(t, hist, kind, s, e):
 @inner
 def _split_rows(t, chunk):
     """Stable partition of a piece of rows: those that go left to the front of the same piece of
-    spare, the others reversed to its back."""
+    spare, the others reversed to its back.
+    """
     n, feature, last_bin = t[N], t[FEATURE], t[BIN]
     s = t[A] + chunk * CHUNK
     e = min(t[B], s + CHUNK)
@@ -740,7 +834,7 @@ def _do(t, real, chunk, tid, generation):
         _gradient(t, real, chunk, tid)
     elif kind == PACK:
         _pack(t, real, chunk)
-    elif kind == ROOT or kind == NODE:
+    elif kind in (ROOT, NODE):
         s = t[A] + chunk * CHUNK
         e = min(t[B], s + CHUNK)
         size = p * CELLS
@@ -772,7 +866,10 @@ def _do(t, real, chunk, tid, generation):
         _move_rows(t, chunk)
     else:
         leaves = t[N_LEAVES]
-        score, order = _f64(t, _score, t[N_SCORES] * n)[t[K] * n : (t[K] + 1) * n], _u32(t, _order, n)
+        score, order = (
+            _f64(t, _score, t[N_SCORES] * n)[t[K] * n : (t[K] + 1) * n],
+            _u32(t, _order, n),
+        )
         v = _f64(t, _leaf_value, leaves)[chunk]
         for i in range(_i64(t, _leaf_start, leaves)[chunk], _i64(t, _leaf_end, leaves)[chunk]):
             score[order[i]] += v
@@ -1108,7 +1205,7 @@ def _next(t, real, what):
             _post(t, PACK, 0, t[N])
     elif done == PACK:
         _begin(t, real)
-    elif done == ROOT or done == NODE:
+    elif done in (ROOT, NODE):
         if t[OTHER] >= 0 and t[DIRECT]:
             t[DIRECT], t[SLOT], t[OTHER] = 0, t[OWN], -1
             _clear(t, t[OWN])
@@ -1239,5 +1336,5 @@ def enter(t, real, gate, what, tid):
         _do(t, real, chunk, tid, generation)
         if shared and (tid > 0 or not alone):
             _fetch_add(gate, DONE, 1)
-    if what == GROW or what == GRADIENTS_AND_GROW:
+    if what in (GROW, GRADIENTS_AND_GROW):
         _finish(t, real)

@@ -1,0 +1,356 @@
+"""Boosting by trees: the rounds that the classifier and the regressor share."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from zoo.base import Estimator
+from zoo.inputs import Input, Table
+from zoo.losses import Loss, weighted_quantile
+from zoo.params import (
+    Count,
+    Fixed,
+    Fraction,
+    Interval,
+    Jobs,
+    NonNegative,
+    OpenFraction,
+    Search,
+    Seed,
+    Tolerance,
+)
+from zoo.trees.columns import constraint_sets, find_categories, monotone_directions
+
+Leaves = Annotated[int, Interval(2, None), Search(4, 256, log=True)]
+Features = list[int] | tuple[int, ...]
+
+
+class Boosting(Estimator, abstract=True):
+    """Trees grown one after another, each on gradient and curvature of a loss at the last scores."""
+
+    input: ClassVar[Input] = Table(missing=True, categories=True)
+
+    n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
+    learning_rate: Annotated[float, Interval(0, None, "neither"), Search(0.01, 0.5, log=True)] = 0.1
+    max_leaf_nodes: Leaves | None = 31
+    max_depth: Annotated[int, Interval(1, None), Search(2, 12)] | None = None
+    grow_policy: Literal["lossguide", "depthwise"] = "lossguide"
+    min_child_weight: NonNegative = 5.0
+    min_child_samples: Count = 1
+    reg_lambda: NonNegative = 1.0
+    reg_alpha: NonNegative = 0.0
+    gamma: NonNegative = 0.0
+    subsample: Fraction = 1.0
+    colsample_bytree: Fraction = 1.0
+    colsample_bynode: Fraction = 1.0
+    goss: Annotated[tuple[float, float], Fixed("it trades accuracy for time")] | None = None
+    max_bins: Annotated[int, Interval(2, 255), Fixed("more is better; it bounds the memory")] = 255
+    categorical_features: Annotated[
+        Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
+        Fixed("it states what the columns are"),
+    ] = "from_dtype"
+    cat_smooth: NonNegative = 10.0
+    monotone_constraints: Annotated[
+        dict[Any, int] | list[int] | tuple[int, ...] | np.ndarray | None,
+        Fixed("it states what is known of the task"),
+    ] = None
+    interaction_constraints: Annotated[
+        list[Features] | tuple[Features, ...] | None, Fixed("it states what is known of the task")
+    ] = None
+    n_iter_no_change: Annotated[int, Interval(1, None), Fixed("patience")] | None = None
+    validation_fraction: Annotated[OpenFraction, Fixed("it decides what is held out")] = 0.1
+    tol: Tolerance = 0.0
+    warm_start: bool = False
+    n_jobs: Jobs = None
+    random_state: Seed = None
+
+    def _loss(self) -> tuple[Loss, int, float, bool]:
+        """Return the loss, its kernel, the kernel's option and whether its curvature is 1."""
+        raise NotImplementedError
+
+    def _learn_rounds(self, X, y, w, val, resume, steps):
+        from zoo.trees import _bins, _boost, _grow, _model
+
+        rng = check_random_state(self.random_state)
+        loss, kind, option, unit = self._loss()
+        n_scores = self._n_scores()
+        if not (X.flags.c_contiguous or X.flags.f_contiguous):
+            X = np.ascontiguousarray(X)
+        if val is None and self.n_iter_no_change is not None:
+            X, y, w, val = _hold_out(self, X, y, w, rng)
+        p = X.shape[1]
+        is_cat = find_categories(self, p)
+        bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
+        limits = _boost.Limits(
+            max_leaves=self.max_leaf_nodes or 0,
+            max_depth=self.max_depth or 0,
+            policy=_policy(self),
+            lam=self.reg_lambda,
+            alpha=self.reg_alpha,
+            gamma=self.gamma,
+            min_child_weight=self.min_child_weight,
+            min_child_samples=self.min_child_samples,
+            cat_smooth=self.cat_smooth,
+            per_node=_share(self.colsample_bynode, p),
+            monotone=monotone_directions(self, p, is_cat),
+            sets=constraint_sets(self, p),
+        )
+        if not resume:
+            start = np.atleast_1d(loss.initial(y, w)).astype(np.float64)
+            self.initial_ = np.resize(start, n_scores)
+            self.model_ = _model.empty_model()
+            self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=False)]
+            self.history_ = {"valid_loss": np.empty(0)}
+        elif any(is_cat):
+            # Trees speak of categories by number: the numbers of the first fit stay.
+            for j in np.flatnonzero(is_cat):
+                bins.edges[j] = self.codes_[j]
+                bins.n_bins[j] = len(self.codes_[j])
+        codes = _model._codes(self.codes_, is_cat)
+        done = len(self.model_["root"]) // n_scores
+        rounds = self.n_estimators - done if resume and self.warm_start else self.n_estimators
+        threads = _boost.n_threads(self.n_jobs, len(X))
+        renew = getattr(loss, "quantile", 0.5) if loss.name in ("absolute", "quantile") else None
+        unit = unit and w is None and self.goss is None
+        grower = _boost.Grower(
+            X, bins, limits, y=y, w=w, n_scores=n_scores, softmax=n_scores > 1, threads=threads
+        )
+        watch = _Watch(self, loss, val, codes)
+        trees, losses = [], []
+
+        def keep():
+            """Join what was grown, so that a callback or an interrupt finds a true model."""
+            outputs = [k % n_scores for k in range(len(trees))]
+            self.model_ = _model.join_trees(self.model_, trees, outputs, bins)
+            self.n_iter_ = len(self.model_["root"]) // n_scores
+            self.history_ = {"valid_loss": np.concatenate([self.history_["valid_loss"], losses])}
+            trees.clear()
+            losses.clear()
+
+        self.n_iter_ = done
+        eager = bool(getattr(self, "_skl_callbacks", None))
+        scores = grower.score
+        scores[:] = self.initial_[:, None]
+        if done:
+            _model.add_predictions(self.model_, codes, X, scores, self.n_jobs)
+        with grower:
+            for _ in steps(max(rounds, 0), "round"):
+                for k in range(n_scores):
+                    rows = features = None
+                    if self.subsample < 1:
+                        rows = np.flatnonzero(rng.uniform(size=len(X)) < self.subsample)
+                        rows = rows if len(rows) else None
+                    if self.colsample_bytree < 1:
+                        m = _share(self.colsample_bytree, p)
+                        features = np.sort(rng.choice(p, m, replace=False))
+                    what = (kind, k, option)
+                    if kind == _grow.OUTSIDE:
+                        _write_gradients(grower, loss, y, w)
+                    if self.goss is not None:
+                        if kind != _grow.OUTSIDE:
+                            grower.gradients(kind, k, option)
+                        rows = _goss(grower.pair, self.goss, rng)
+                        what = (_grow.OUTSIDE, k, 0.0)
+                    tree = grower.grow(
+                        what, counted=unit, rows=rows, features=features,
+                        seed=int(rng.randint(2**31)),
+                    )  # fmt: skip
+                    if renew is not None:
+                        for node, at in grower.leaves():
+                            r = y[at] - scores[k, at]
+                            tree.value[node] = _quantile(r, renew, None if w is None else w[at])
+                    tree.value[:] *= self.learning_rate
+                    if rows is None:
+                        grower.add(tree, k)
+                    else:
+                        one = _model.join_trees(_model.empty_model(), [tree], [k], bins)
+                        _model.add_predictions(one, codes, X, scores, self.n_jobs)
+                    trees.append(tree)
+                if eager or watch.active:
+                    watch.add(trees[-n_scores:], bins)
+                    if watch.active:
+                        losses.append(watch.losses[-1])
+                    if eager:
+                        keep()
+                    if watch.stop():
+                        break
+            keep()
+        if watch.active and self.n_iter_no_change is not None and watch.losses:
+            best = done + int(np.argmin(watch.losses)) + 1
+            self.model_ = _model.drop_trees(self.model_, best * n_scores)
+            self.n_iter_ = best
+
+    def _raw(self, X, trees=None):
+        """Return scores (n_scores, n), of the first ``trees`` trees or all."""
+        from zoo.trees import _model
+
+        out = np.empty((len(self.initial_), len(X)))
+        out[:] = self.initial_[:, None]
+        model = self.model_ if trees is None else _model.cut_model(self.model_, 0, trees)
+        _model.add_predictions(model, self._categories(), X, out, self.n_jobs)
+        return out
+
+    def _categories(self):
+        from zoo.trees import _model
+
+        return _model._codes(self.codes_, [len(c) > 0 for c in self.codes_])
+
+    def _staged_raw(self, X):
+        """Give the scores after each round."""
+        from zoo.trees import _model
+
+        k = len(self.initial_)
+        out = np.empty((k, len(X)))
+        out[:] = self.initial_[:, None]
+        codes = self._categories()
+        for i in range(self.n_iter_):
+            part = _model.cut_model(self.model_, i * k, (i + 1) * k)
+            _model.add_predictions(part, codes, X, out, self.n_jobs)
+            yield out.astype(self.dtype_)
+
+    def importances(self, kind: Literal["gain", "split", "cover"] = "gain") -> np.ndarray:
+        """Return how much each feature was used, adding to 1.
+
+        Parameters
+        ----------
+        kind : {"gain", "split", "cover"}
+            Fall of the loss by its splits, their number, or the curvature that passed them.
+
+        Returns
+        -------
+        importances : array of shape (d,)
+        """
+        model = self.model_
+        inner = model["feature"] >= 0
+        weights = {
+            "gain": model["gain"], "split": np.ones(len(inner)), "cover": model["weight"]
+        }  # fmt: skip
+        if kind not in weights:
+            raise ValueError(f"kind={kind!r} is not known; choose one of {sorted(weights)}.")
+        total = np.bincount(
+            model["feature"][inner], weights[kind][inner], minlength=self.n_features_in_
+        )
+        return total / total.sum() if total.sum() > 0 else total
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """Share of each feature in the fall of the loss."""
+        return self.importances("gain")
+
+    def apply(self, X: Any) -> np.ndarray:
+        """Return the leaf (its node's number) in which each row ends in each tree."""
+        from zoo.trees import _model
+
+        leaves = _model.find_leaves(self.model_, self._categories(), self._checked(X), self.n_jobs)
+        return leaves - self.model_["root"][None, :].astype(np.int32)
+
+
+class _Watch:
+    """The loss on validation data, round by round."""
+
+    def __init__(self, estimator, loss, val, codes):
+        self.active = val is not None
+        self.loss, self.codes, self.losses = loss, codes, []
+        self.patience, self.tol = estimator.n_iter_no_change, estimator.tol
+        if self.active:
+            from zoo.trees import _model
+
+            self.X, self.y, self.w = val
+            self.scores = np.empty((len(estimator.initial_), len(self.X)))
+            self.scores[:] = estimator.initial_[:, None]
+            _model.add_predictions(estimator.model_, codes, self.X, self.scores)
+
+    def add(self, trees, bins):
+        if not self.active:
+            return
+        from zoo.trees import _model
+
+        part = _model.join_trees(_model.empty_model(), trees, range(len(trees)), bins)
+        _model.add_predictions(part, self.codes, self.X, self.scores)
+        s = self.scores[0] if len(self.scores) == 1 else self.scores.T
+        self.losses.append(float(np.average(self.loss.value(self.y, s), weights=self.w)))
+
+    def stop(self):
+        if not self.active or self.patience is None or len(self.losses) <= self.patience:
+            return False
+        before = min(self.losses[: -self.patience])
+        return min(self.losses[-self.patience :]) > before - self.tol or not np.isfinite(
+            self.losses[-1]
+        )
+
+
+def _policy(estimator):
+    from zoo.trees import _grow
+
+    if estimator.max_leaf_nodes is None:
+        # Without a limit on leaves the order changes nothing but the memory.
+        return _grow.DEPTH_FIRST
+    return _grow.BEST_FIRST if estimator.grow_policy == "lossguide" else _grow.BREADTH_FIRST
+
+
+def _share(fraction, p):
+    return max(1, int(fraction * p + 0.5)) if fraction < 1 else 0
+
+
+def _quantile(r, q, w):
+    if w is None:
+        k = max(0, int(np.ceil(q * len(r) * (1 - 1e-12))) - 1)
+        return float(np.partition(r, k)[k])
+    return weighted_quantile(r, q, w)
+
+
+def _write_gradients(grower, loss, y, w):
+    """Ask a loss without a kernel."""
+    s = grower.score[0]
+    g, h = np.asarray(loss.gradient(y, s)), np.asarray(loss.curvature(y, s))
+    if g.shape != s.shape or h.shape != s.shape:
+        raise ValueError(
+            f"{loss!r} must return one gradient and one curvature a row, shape {s.shape}, but "
+            f"returned shapes {g.shape} and {h.shape}."
+        )
+    if not (np.isfinite(g).all() and np.isfinite(h).all() and (h >= 0).all()):
+        raise ValueError(
+            f"{loss!r} returned a gradient that is not finite or a curvature below 0; clip them."
+        )
+    grower.pair[:, 0] = g if w is None else g * w
+    grower.pair[:, 1] = h if w is None else h * w
+
+
+def _goss(pair, rates, rng):
+    """Keep the rows of large gradient and a weighted sample of the others."""
+    top, other = rates
+    n = len(pair)
+    size = np.abs(pair[:, 0])
+    k = max(1, int(top * n))
+    first = np.argpartition(-size, k - 1)[:k]
+    rest = np.ones(n, bool)
+    rest[first] = False
+    rest = np.flatnonzero(rest)
+    m = min(len(rest), int(other * n))
+    second = rng.choice(rest, m, replace=False) if m else rest[:0]
+    if m:
+        pair[second] *= np.float32((1 - top) / other)
+    return np.sort(np.concatenate([first, second]))
+
+
+def _hold_out(estimator, X, y, w, rng):
+    """Split rows off for early stopping; of every class some, where there are classes."""
+    from sklearn.model_selection import train_test_split
+
+    labels = y if hasattr(estimator, "classes_") else None
+    if labels is not None and np.bincount(labels).min() < 2:
+        labels = None
+    n = len(X)
+    size = max(1, round(estimator.validation_fraction * n))
+    if labels is not None:
+        size = max(size, len(np.unique(labels)))
+    if n - size < (1 if labels is None else len(np.unique(labels))):
+        raise ValueError(
+            f"{type(estimator).__name__}: {n} rows are too few to hold out "
+            f"validation_fraction={estimator.validation_fraction} of them; give X_val and y_val."
+        )
+    a, b = train_test_split(
+        np.arange(n), test_size=size, stratify=labels, random_state=rng.randint(2**31)
+    )
+    return X[a], y[a], None if w is None else w[a], (X[b], y[b], None if w is None else w[b])
