@@ -51,6 +51,8 @@ class Conv(nn.Module):
             [C * H * W, *hidden, n_outputs], activation, dropout, 0.0, None, initialization
         )
         blocks.initialize(self.features, initialization, torch.default_generator)
+        # Filters laid out like the images: otherwise every step reorders them.
+        self.features.to(memory_format=torch.channels_last)
 
     def feature_maps(self, x: Tensor) -> Tensor:
         """Return the output of the convolutional part, (n, filters, h, w)."""
