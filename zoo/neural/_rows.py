@@ -165,7 +165,7 @@ class Batches:
         """Find the columns of the dataset; False when it has a mind of its own."""
         self.index: torch.Tensor | None = None
         while type(dataset) is Subset:
-            index = torch.as_tensor(np.asarray(dataset.indices), dtype=torch.int64)
+            index = torch.from_numpy(np.array(dataset.indices, dtype=np.int64))
             self.index = index if self.index is None else index[self.index]
             dataset = dataset.dataset
         # A subclass may override __getitem__ or transform; only the two known classes are sliced.

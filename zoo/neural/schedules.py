@@ -12,7 +12,15 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import get_len
 from torch.optim import lr_scheduler
 
-__all__ = ["SCHEDULES", "Noam", "Schedule", "WarmUpCosine", "describe", "schedule_callback"]
+__all__ = [
+    "SCHEDULES",
+    "Noam",
+    "Schedule",
+    "WarmRestarts",
+    "WarmUpCosine",
+    "describe",
+    "schedule_callback",
+]
 
 
 class Noam:
@@ -50,6 +58,32 @@ class WarmUpCosine:
         done = (step - self.warm_up) / max(1, self.total - self.warm_up)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         return self.floor + (1 - self.floor) * cosine
+
+
+class WarmRestarts:
+    r"""Half cosines from 1 to 0 over ``T_0`` epochs, then ``T_0 T_mult``, and so on.
+
+    References
+    ----------
+    Loshchilov, Hutter: SGDR, Stochastic Gradient Descent with Warm Restarts. ICLR 2017.
+    """
+
+    def __init__(self, T_0: int, T_mult: int = 1) -> None:
+        self.T_0, self.T_mult = T_0, T_mult
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of the rate at a step counted from 0."""
+        period = self.T_0
+        while step >= period:
+            step -= period
+            period *= self.T_mult
+        return 0.5 * (1 + math.cos(math.pi * step / period))
+
+
+# torch's own restarts forget the length of the present period when training goes on later.
+class _WarmRestartsLR(lr_scheduler.LambdaLR):
+    def __init__(self, optimizer: Any, T_0: int, T_mult: int = 1, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, WarmRestarts(T_0, T_mult), last_epoch=last_epoch)
 
 
 class _NoamLR(lr_scheduler.LambdaLR):
@@ -91,8 +125,19 @@ class Schedule(LRScheduler):
     def initialize(self) -> "Schedule":
         """Forget the lengths of an earlier training."""
         self.lengths_: dict[str, Any] | None = None
+        self.first_epoch_ = 0
         super().initialize()
         return self
+
+    def restart(self, net: Any) -> None:
+        """Begin anew at the next training, as if the epochs so far had never been."""
+        self.initialize()
+        self.first_epoch_ = len(net.history)
+
+    def has_ended(self) -> bool:
+        """Tell whether the planned training is over, after which the rate may be 0."""
+        total = (self.lengths_ or {}).get("total")
+        return total is not None and self.batch_idx_ >= total
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -109,8 +154,12 @@ class Schedule(LRScheduler):
         super().on_train_begin(net, X=X, **kwargs)
 
     def _get_scheduler(self, net: Any, policy: Any, **scheduler_kwargs: Any) -> Any:
+        rows = list(net.history)[self.first_epoch_ :]
         if self.step_every == "batch":
+            self.batch_idx_ = sum(row.get("train_batch_count", 0) for row in rows)
             scheduler_kwargs.setdefault("last_epoch", self.batch_idx_ - 1)
+        elif policy is not lr_scheduler.ReduceLROnPlateau:
+            scheduler_kwargs.setdefault("last_epoch", len(rows) - 1)
         if net.history:
             # Training goes on with an optimiser that perhaps no schedule has seen, for instance
             # after set_params(schedule=...): then its present rate is the one to start from.
@@ -130,7 +179,7 @@ SCHEDULES: dict[str, tuple[type, str, str]] = {
     "exponential": (lr_scheduler.ExponentialLR, "epoch", "times gamma every epoch"),
     "cosine": (lr_scheduler.CosineAnnealingLR, "epoch", "half a cosine down to eta_min"),
     "warm_restarts": (
-        lr_scheduler.CosineAnnealingWarmRestarts,
+        _WarmRestartsLR,
         "epoch",
         "cosines that restart, each longer than the last",
     ),

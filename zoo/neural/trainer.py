@@ -8,6 +8,7 @@ every method and notification that a user of skorch may rely on.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -23,9 +24,10 @@ from skorch.callbacks import (
     PassthroughScoring,
     PrintLog,
 )
-from skorch.dataset import unpack_data
+from skorch.dataset import get_len, unpack_data
 from skorch.history import History
 from skorch.utils import TeeGenerator, to_device, to_tensor
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -46,6 +48,10 @@ __all__ = ["Trainer"]
 
 # Rows in a block of forward_batches are chosen so that a block holds about this many inputs.
 FORWARD_ITEMS = 2**18
+# A network none of whose products has more multiplications than this is trained in one thread:
+# they take less than half a millisecond, and where another process uses the other cores, waiting
+# for a second thread can take a hundred times that.
+SERIAL_PRODUCT = 2**25
 # The noise of the network and the order of the rows come from two streams of one seed.
 NOISE_STREAM = 0x9E3779B9
 
@@ -348,7 +354,8 @@ class Trainer(NeuralNet):
         self.interrupted_ = False
         self.notify("on_train_begin", X=X, y=y)
         try:
-            self.fit_loop(X, y, _routing_method=routing, **fit_params)
+            with self._threads(X):
+                self.fit_loop(X, y, _routing_method=routing, **fit_params)
         except _Stop:
             pass
         except KeyboardInterrupt:
@@ -635,6 +642,22 @@ class Trainer(NeuralNet):
 
     # --- small parts ------------------------------------------------------------------------
 
+    def _threads(self, X: Any) -> AbstractContextManager[Any]:
+        """Keep a fit of a small network to one OpenMP thread; other threads are not concerned."""
+        if self.device is not None and torch.device(self.device).type != "cpu":
+            return _NO_CONTEXT
+        rows = self.batch_size if self.batch_size > 0 else get_len(X)
+        for name in self._modules:
+            for m in getattr(self, f"{name}_").modules():
+                # Weights of a convolution are used at every place; how many is not known here.
+                if isinstance(m, nn.modules.conv._ConvNd):
+                    return _NO_CONTEXT
+                for p in m.parameters(recurse=False):
+                    if p.numel() * min(rows, get_len(X)) > SERIAL_PRODUCT:
+                        return _NO_CONTEXT
+        context: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="openmp")
+        return context
+
     def _look_up(self, iterator: Any, fit_params: dict[str, Any]) -> None:
         """Look up once an epoch what would cost too much at each batch."""
         self._look_up_modules()
@@ -815,6 +838,12 @@ class _Loop:
 
 class _Stop(KeyboardInterrupt):
     """A callback asks for the end of the training."""
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Find the thread pools of this process; torch's is there once torch is imported."""
+    return ThreadpoolController()
 
 
 _NO_CONTEXT = nullcontext()
