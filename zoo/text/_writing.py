@@ -160,7 +160,7 @@ def choose(
         s = s.masked_fill(s < s.topk(top_k).values[:, -1:], -torch.inf)
     p = s.softmax(-1)
     if top_p < 1:
-        ranked, order = p.sort(-1, descending=True, stable=True)
+        ranked, order = p.sort(dim=-1, descending=True, stable=True)
         # What comes before a token decides on it, so that the first one always stays.
         ranked[ranked.cumsum(-1) - ranked >= top_p] = 0
         p = torch.zeros_like(p).scatter(-1, order, ranked)
