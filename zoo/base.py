@@ -75,6 +75,11 @@ class Steps:
         self._root: Any = None
         self._open: list[Any] = []
 
+    @property
+    def one_pass(self) -> bool:
+        """Whether this is ``partial_fit``: the loop ends after its first step."""
+        return self._limit == 1
+
     def __call__(
         self, n: int | None, name: str = "iteration", *, inner: int | None = 0
     ) -> Iterable[int]:
@@ -407,6 +412,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         w = _check_sample_weight(
             sample_weight,
             np.empty((n, 1), dtype=self.dtype_),
+            dtype=self.dtype_,
             ensure_non_negative=True,
             allow_all_zero_weights=False,
         )

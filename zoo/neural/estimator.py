@@ -184,7 +184,7 @@ class Neural(Estimator, abstract=True):
         net = self.net_
         net.steps = steps
         if resume:
-            self._retune(net)
+            self._retune(net, val, steps)
         else:
             net.set_params(callbacks=self._callbacks(val))
         train = net.partial_fit if resume else net.fit
@@ -231,22 +231,32 @@ class Neural(Estimator, abstract=True):
 
         callbacks = list(self.callbacks)
         if self.n_iter_no_change is not None:
+            monitor, load_best = _watched(val)
             stop = EarlyStopping(
-                monitor="train_loss" if val is None else "valid_loss",
+                monitor=monitor,
                 patience=self.n_iter_no_change,
                 threshold=self.tol,
                 threshold_mode="abs",
-                load_best=val is not None,
+                load_best=load_best,
                 sink=_silent,
             )
             callbacks.append(("stop_without_progress", stop))
         return callbacks
 
-    def _retune(self, net: Any) -> None:
+    def _retune(self, net: Any, val: Any, steps: Steps) -> None:
         """Take over a changed learning rate and decay; the optimizer keeps its state."""
         net.lr, net.weight_decay, net.max_epochs = self.lr, self.weight_decay, self.max_epochs
         for group in net.optimizer_.param_groups:
             group["lr"], group["weight_decay"] = self.lr, self.weight_decay
+            if "initial_lr" in group:  # where a schedule starts from
+                group["initial_lr"] = self.lr
+        callbacks = dict(net.callbacks_)
+        stop = callbacks.get("stop_without_progress")
+        if stop is not None:
+            stop.monitor, stop.load_best = _watched(val)
+        schedule = callbacks.get("schedule")
+        if schedule is not None and (not steps.one_pass or schedule.has_ended()):
+            schedule.restart(net)
 
     def _set_aside(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
         rows = np.arange(n_rows(X))
@@ -267,6 +277,8 @@ class Neural(Estimator, abstract=True):
 
     def _record(self) -> None:
         history = self.net_.history
+        if history and "train_loss" not in history[-1]:
+            history.pop()  # an epoch that was interrupted is none
         self.n_iter_ = len(history)
         names = [
             name
@@ -322,11 +334,17 @@ class Neural(Estimator, abstract=True):
         weights = state.pop("weights_", None)
         vars(self).update(state)
         if weights is not None:
-            self.net_ = self._build_net(resolve_device("auto", self.dtype_))
-            self.net_.initialize()
-            self.net_.module_.load_state_dict(
+            net = self.net_ = self._build_net(resolve_device("auto", self.dtype_))
+            net.set_params(callbacks=self._callbacks(None))
+            net.initialize()
+            for row in zip(*self.history_.values(), strict=True):
+                net.history.new_epoch()
+                for name, value in zip(self.history_, row, strict=True):
+                    net.history.record(name, value.item())
+            net.module_.load_state_dict(
                 {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
             )
+            net.module_.eval()
 
 
 # Waking a second thread costs more than this many multiplications do.
@@ -352,6 +370,11 @@ def threads_for(work: float) -> Iterator[None]:
 def _can_be_split(y: Any) -> bool:
     """Tell whether every class has a row for either side of a stratified split."""
     return y is not None and y.ndim == 1 and np.bincount(y).min() >= 2
+
+
+def _watched(val: Any) -> tuple[str, bool]:
+    """Return the loss that tells when to stop, and whether its best weights are kept."""
+    return ("train_loss", False) if val is None else ("valid_loss", True)
 
 
 def _silent(*_: Any) -> None:
