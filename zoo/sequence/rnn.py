@@ -39,8 +39,10 @@ class RNN(OnSeries, abstract=True):
 
     lr = 5e-3
     batch_size = 32
-    max_epochs = 100
+    max_epochs = 200
     gradient_clip = 1.0
+    # The loss of a recurrent network often rests long before it falls.
+    n_iter_no_change = None
 
     def step(self, x: Any, state: Any = None) -> tuple[np.ndarray, Any]:
         """Take one time point of each series and return the answer so far, and the new state.
