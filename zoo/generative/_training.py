@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 
 class Dequantize:
@@ -26,3 +26,16 @@ class AnnealKL(Callback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the weight of this epoch."""
         net.module_.beta = self.beta * min(1.0, len(net.history) / self.epochs)
+
+
+class StopAfterAnnealing(EarlyStopping):
+    """Early stopping that starts to watch when the loss has its final form."""
+
+    def __init__(self, epochs: int, **options: Any) -> None:
+        self.epochs = epochs
+        super().__init__(**options)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Look at the loss of this epoch, once it can be compared with the next."""
+        if len(net.history) >= self.epochs:
+            super().on_epoch_end(net, **kwargs)

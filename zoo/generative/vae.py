@@ -199,11 +199,15 @@ class VAE(Sampler, Transformer, Neural):
         return ItsOwnLoss()
 
     def _callbacks(self, val: Any) -> list[Any]:
-        from zoo.generative._training import AnnealKL
+        from zoo.generative._training import AnnealKL, StopAfterAnnealing
 
         callbacks = super()._callbacks(val)
         if self.kl_annealing:
-            callbacks.append(("anneal_kl", AnnealKL(float(self.beta), int(self.kl_annealing))))
+            epochs = int(self.kl_annealing)
+            if self.n_iter_no_change is not None:
+                name, stop = callbacks.pop()
+                callbacks.append((name, StopAfterAnnealing(epochs, **stop.get_params())))
+            callbacks.append(("anneal_kl", AnnealKL(float(self.beta), epochs)))
         return callbacks
 
     def _augment(self) -> Any:
