@@ -2,8 +2,10 @@
 
 from .agents.dqn import DQN as DQN
 from .generative.vae import VAE as VAE
+from .linear.linear_regression import LinearRegression as LinearRegression
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
 from .linear.ridge import Ridge as Ridge
+from .linear.ridge_cv import RidgeCV as RidgeCV
 from .mlp.mlp import MLPClassifier as MLPClassifier
 from .mlp.mlp import MLPRegressor as MLPRegressor
 from .persist import ZooFileError as ZooFileError
@@ -19,6 +21,8 @@ from .svm.linear_svc import LinearSVC as LinearSVC
 from .svm.svc import SVC as SVC
 from .svm.svr import SVR as SVR
 from .text.gpt import GPT as GPT
+from .trees.boosting import BoostingClassifier as BoostingClassifier
+from .trees.boosting import BoostingRegressor as BoostingRegressor
 from .vision.convnet import ConvNetClassifier as ConvNetClassifier
 from .vision.convnet import ConvNetRegressor as ConvNetRegressor
 from . import conformance as conformance

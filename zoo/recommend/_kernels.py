@@ -28,13 +28,12 @@ def group(ids, n):
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
-def _solve_in_place(A, b):
-    """Overwrite b by x with A x = b for a symmetric A >= 0, whose lower triangle is destroyed.
+def _solve_in_place(A, b, n):
+    """Overwrite b by x with A x = b for a symmetric n x n A >= 0; its lower triangle is destroyed.
 
     A direction in which A has nothing left is given the coefficient 0, so a consistent singular
     system is solved as well.
     """
-    n = len(b)
     largest = 0.0
     for j in range(n):
         largest = max(largest, A[j, j])
@@ -77,15 +76,19 @@ def solve_rows(first, last, starts, index, v, z, F, gram, penalty, X):
     A = np.empty((d, d))
     H = np.empty((d, d))
     a = np.empty(d)
-    wide = len(gram) == 0 and penalty.min() > 0
-    shrink = 1 / penalty if wide else penalty
+    wide = len(gram) == 0
+    shrink = np.empty(d)
+    for c in range(d):
+        wide = wide and penalty[c] > 0
+        shrink[c] = 1 / penalty[c] if penalty[c] > 0 else 0.0
     for i in range(first, last):
         start, stop = starts[i], starts[i + 1]
         n = stop - start
         if n == 0:
             continue
         x = X[i]
-        x[:] = 0.0
+        for c in range(d):
+            x[c] = 0.0
         if wide and n < d:
             for j in range(n):
                 root = np.sqrt(v[start + j])
@@ -101,16 +104,15 @@ def solve_rows(first, last, starts, index, v, z, F, gram, penalty, X):
                     A[j, k] = s
                 A[j, j] += 1.0
                 a[j] = z[start + j] / root
-            _solve_in_place(A[:n, :n], a[:n])
+            _solve_in_place(A, a, n)
             for j in range(n):
                 h = H[j]
                 for c in range(d):
                     x[c] += a[j] * h[c] * shrink[c]
             continue
-        if len(gram) == 0:
-            A[:] = 0.0
-        else:
-            A[:] = gram
+        for j in range(d):
+            for c in range(j + 1):
+                A[j, c] = gram[j, c] if len(gram) else 0.0
         for k in range(start, stop):
             f = F[index[k]]
             for j in range(d):
@@ -121,7 +123,7 @@ def solve_rows(first, last, starts, index, v, z, F, gram, penalty, X):
                 x[j] += z[k] * f[j]
         for j in range(d):
             A[j, j] += penalty[j]
-        _solve_in_place(A, x)
+        _solve_in_place(A, x, d)
 
 
 @njit(cache=True, nogil=True, fastmath=_SUMS)
