@@ -25,6 +25,7 @@ from healthy import (
     TableAgentEngine,
     docstring,
 )
+from sklearn.utils import check_random_state
 
 from zoo.base import Steps
 from zoo.inputs import Images, Input, Pairs, Series, Table, Text
@@ -314,6 +315,15 @@ class DrawsFromNumpy(StartsSomewhere):
 
     def _noise(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.random.normal(size=shape)  # noqa: NPY002
+
+
+@broken("check_global_state_untouched")
+class DrawsFromNumpyWithoutSeed(StartsSomewhere):
+    __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
+
+    def _noise(self, shape: tuple[int, ...]) -> np.ndarray:
+        # What check_random_state(None) gives is the global generator.
+        return check_random_state(self.random_state).normal(size=shape)
 
 
 @broken("check_global_state_untouched")

@@ -617,7 +617,7 @@ def test_second_top_level_loop_is_refused():
             for _ in steps(2):
                 pass
 
-    with pytest.raises(RuntimeError, match=r"Twice._learn opens a second top-level loop; nest both"):
+    with pytest.raises(RuntimeError, match=r"Twice._learn opens a second top-level loop; nest"):
         Twice().set_callbacks(Recorder()).fit(X, Y)
 
 

@@ -173,7 +173,9 @@ class Neural(Estimator, abstract=True):
     def _learn(self, X: Any, y: Any, w: Any, val: Any, resume: bool, steps: Steps) -> None:
         device = resolve_device(self.device, self.dtype_)
         if not resume:
-            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+            # None must not draw from the generator that everybody shares.
+            state = np.random.RandomState() if self.random_state is None else self.random_state
+            self.seed_ = int(check_random_state(state).randint(2**31 - 1))
             self._measure(X, y, w)
             self.spec_ = self._spec(X, y)
             self.net_ = self._build_net(device)

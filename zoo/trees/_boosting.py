@@ -36,7 +36,7 @@ class Boosting(Estimator, abstract=True):
     max_leaf_nodes: Leaves | None = 31
     max_depth: Annotated[int, Interval(1, None), Search(2, 12)] | None = None
     grow_policy: Literal["lossguide", "depthwise"] = "lossguide"
-    min_child_weight: NonNegative = 5.0
+    min_child_weight: NonNegative = 1.0
     min_child_samples: Count = 1
     reg_lambda: NonNegative = 1.0
     reg_alpha: NonNegative = 0.0
@@ -44,7 +44,7 @@ class Boosting(Estimator, abstract=True):
     subsample: Fraction = 1.0
     colsample_bytree: Fraction = 1.0
     colsample_bynode: Fraction = 1.0
-    goss: Annotated[tuple[float, float], Fixed("it trades accuracy for time")] | None = None
+    goss: Annotated[tuple[OpenFraction, OpenFraction], Fixed("accuracy for time")] | None = None
     max_bins: Annotated[int, Interval(2, 255), Fixed("more is better; it bounds the memory")] = 255
     categorical_features: Annotated[
         Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
@@ -72,7 +72,9 @@ class Boosting(Estimator, abstract=True):
     def _learn_rounds(self, X, y, w, val, resume, steps):
         from zoo.trees import _bins, _boost, _grow, _model
 
-        rng = check_random_state(self.random_state)
+        # None must not draw from the generator that everybody shares.
+        state = np.random.RandomState() if self.random_state is None else self.random_state
+        rng = check_random_state(state)
         loss, kind, option, unit = self._loss()
         n_scores = self._n_scores()
         if not (X.flags.c_contiguous or X.flags.f_contiguous):
@@ -100,7 +102,7 @@ class Boosting(Estimator, abstract=True):
             start = np.atleast_1d(loss.initial(y, w)).astype(np.float64)
             self.initial_ = np.resize(start, n_scores)
             self.model_ = _model.empty_model()
-            self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=False)]
+            self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=True)]
             self.history_ = {"valid_loss": np.empty(0)}
         elif any(is_cat):
             # Trees speak of categories by number: the numbers of the first fit stay.
@@ -150,7 +152,7 @@ class Boosting(Estimator, abstract=True):
                     if self.goss is not None:
                         if kind != _grow.OUTSIDE:
                             grower.gradients(kind, k, option)
-                        rows = _goss(grower.pair, self.goss, rng)
+                        rows = _goss(grower, self.goss, rng)
                         what = (_grow.OUTSIDE, k, 0.0)
                     tree = grower.grow(
                         what, counted=unit, rows=rows, features=features,
@@ -315,11 +317,15 @@ def _write_gradients(grower, loss, y, w):
         )
     grower.pair[:, 0] = g if w is None else g * w
     grower.pair[:, 1] = h if w is None else h * w
+    if len(grower.exact):
+        grower.exact[:, 0] = g if w is None else g * w
+        grower.exact[:, 1] = h if w is None else h * w
 
 
-def _goss(pair, rates, rng):
+def _goss(grower, rates, rng):
     """Keep the rows of large gradient and a weighted sample of the others."""
     top, other = rates
+    pair = grower.pair
     n = len(pair)
     size = np.abs(pair[:, 0])
     k = max(1, int(top * n))
@@ -331,6 +337,8 @@ def _goss(pair, rates, rng):
     second = rng.choice(rest, m, replace=False) if m else rest[:0]
     if m:
         pair[second] *= np.float32((1 - top) / other)
+        if len(grower.exact):
+            grower.exact[second] *= (1 - top) / other
     return np.sort(np.concatenate([first, second]))
 
 
