@@ -104,7 +104,7 @@ class Problem:
         return Problem(self.X[at], y, self.k, w / w.sum(), self.lam, self.intercept)
 
     def value_and_gradient(self, theta):
-        """Return f and its gradient; P keeps the probabilities (k > 1) or the curvatures (k = 1)."""
+        """Return f, gradient; P keeps the probabilities (k > 1) or the curvatures (k = 1)."""
         beta = theta[:, :-1]
         run = self._sparse_pass if self.sparse else self._dense_pass
         value, G = run(theta)

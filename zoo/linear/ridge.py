@@ -3,10 +3,11 @@
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy import linalg
+from scipy import sparse
 
 from zoo.base import Regressor
 from zoo.inputs import Input, Table
+from zoo.linear import _least_squares as ls
 from zoo.params import NonNegative
 
 
@@ -67,7 +68,7 @@ class Ridge(Regressor):
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         Y = y[:, None] if y.ndim == 1 else y
-        x_mean, y_mean = self._means(X, Y, w)
+        x_mean, y_mean = ls.means(X, Y, w, self.fit_intercept)
         beta = self._solve(X, Y - y_mean, w, x_mean)
         intercept = y_mean - x_mean @ beta
         self.coef_ = np.ascontiguousarray(beta.T) if y.ndim == 2 else beta[:, 0]
@@ -76,83 +77,47 @@ class Ridge(Regressor):
     def _output(self, X: Any) -> np.ndarray:
         return X @ self.coef_.T + self.intercept_
 
-    def _means(self, X: Any, Y: np.ndarray, w: np.ndarray | None) -> tuple[Any, np.ndarray]:
-        if not self.fit_intercept:
-            return np.zeros(X.shape[1], X.dtype), np.zeros(Y.shape[1], Y.dtype)
-        share = np.full(len(Y), 1 / len(Y), X.dtype) if w is None else w / w.sum()
-        return share @ X, share @ Y
-
-    def _solve(self, X: Any, Y: np.ndarray, w: np.ndarray | None, x_mean: Any) -> np.ndarray:
-        root = np.ones(len(Y), X.dtype) if w is None else np.sqrt(w)
-        dense = isinstance(X, np.ndarray)
-        if dense:
-            X = (X - x_mean) * root[:, None]
-            x_mean = np.zeros_like(x_mean)
-        else:
-            X = X.multiply(root[:, None]).tocsr()
-        Y = Y * root[:, None]
-        if self.solver == "svd":
-            if not dense:
+    def _solve(self, X: Any, Y: np.ndarray, w: np.ndarray | None, x_mean: np.ndarray) -> np.ndarray:
+        n, d = X.shape
+        dense = not sparse.issparse(X)
+        if self.solver == "svd" and not dense:
+            raise ValueError(
+                "Ridge: solver='svd' would make the sparse X dense; use 'auto' or 'cholesky'."
+            )
+        if self.solver != "svd":
+            if d <= n:
+                gram, cross = ls.normal_equations(X, Y, w, x_mean)
+                gram.flat[:: d + 1] += self.alpha
+                factor = ls.SPD(gram)
+                if factor.sound:
+                    return factor.solve(cross)
+            else:
+                root = np.ones(n, X.dtype) if w is None else np.sqrt(w)
+                gram = ls.dual_equations(X, w, x_mean)
+                gram.flat[:: n + 1] += self.alpha
+                factor = ls.SPD(gram)
+                if factor.sound:
+                    dual = factor.solve(Y * root[:, None]) * root[:, None]
+                    return X.T @ dual - np.outer(x_mean, dual.sum(axis=0))
+            if self.solver == "auto" and not dense:
+                return _solve_eigen(X, Y, w, x_mean, gram, self.alpha)
+            if self.solver == "cholesky":
                 raise ValueError(
-                    "Ridge: solver='svd' would make the sparse X dense; use 'auto' or 'cholesky'."
+                    f"Ridge: the normal equations are singular to working precision with alpha="
+                    f"{self.alpha}; raise alpha or use solver='svd' (dense X)."
                 )
-            return _solve_svd(X, Y, self.alpha)
-        beta = _solve_normal(X, Y, self.alpha, root, x_mean)
-        if beta is not None:
-            return beta
-        if self.solver == "auto" and dense:
-            return _solve_svd(X, Y, self.alpha)
-        raise ValueError(
-            f"Ridge: the normal equations are singular to working precision with alpha="
-            f"{self.alpha}; raise alpha or use solver='svd' (dense X)."
-        )
+        return ls.solve_svd(*ls.weighted_copy(X, Y, w, x_mean), self.alpha)[0]
 
 
-def _solve_normal(
-    X: Any, Y: np.ndarray, alpha: float, root: np.ndarray, x_mean: np.ndarray
-) -> np.ndarray | None:
-    """Solve (A'A + alpha I) b = A'Y for A = X - root x_mean', or the dual; None if it is singular.
-
-    A sparse X keeps its zeros: the mean enters the Gram matrix, not the data.
-    """
-    n, d = X.shape
-    if d <= n:
-        gram = _dense(X.T @ X)
-        cross = X.T @ root
-        gram += (root @ root) * np.outer(x_mean, x_mean)
-        gram -= np.outer(x_mean, cross) + np.outer(cross, x_mean)
-        gram.flat[:: d + 1] += alpha
-        return _solve_spd(gram, X.T @ Y - np.outer(x_mean, root @ Y))
-    gram = _dense(X @ X.T)
-    cross = X @ x_mean
-    gram += (x_mean @ x_mean) * np.outer(root, root)
-    gram -= np.outer(root, cross) + np.outer(cross, root)
-    gram.flat[:: n + 1] += alpha
-    dual = _solve_spd(gram, Y)
-    return None if dual is None else X.T @ dual - np.outer(x_mean, root @ dual)
-
-
-def _dense(gram: Any) -> np.ndarray:
-    return gram if isinstance(gram, np.ndarray) else gram.toarray()
-
-
-def _solve_spd(A: np.ndarray, B: np.ndarray) -> np.ndarray | None:
-    """Solve by Cholesky after scaling the diagonal to one; None where it would lose digits."""
-    size = np.sqrt(np.maximum(A.diagonal(), np.finfo(A.dtype).tiny))
-    A = A / size[:, None] / size
-    factor, info = linalg.lapack.get_lapack_funcs("potrf", (A,))(A, lower=False, clean=False)
-    if info:
-        return None
-    rcond, _ = linalg.lapack.get_lapack_funcs("pocon", (A,))(factor, np.linalg.norm(A, 1))
-    if rcond < np.finfo(A.dtype).eps ** (1 / 3):
-        return None
-    return linalg.cho_solve((factor, False), B / size[:, None]) / size[:, None]
-
-
-def _solve_svd(X: np.ndarray, Y: np.ndarray, alpha: float) -> np.ndarray:
-    """Solve by the singular values; alpha = 0 gives the solution of least norm."""
-    U, s, Vt = linalg.svd(X, full_matrices=False)
-    kept = s > max(X.shape) * np.finfo(X.dtype).eps * s[0] if alpha == 0 else s > 0
-    shrink = np.zeros_like(s)
-    shrink[kept] = s[kept] / (s[kept] ** 2 + alpha)
-    return Vt.T @ (shrink[:, None] * (U.T @ Y))
+def _solve_eigen(
+    X: Any, Y: np.ndarray, w: np.ndarray | None, x_mean: np.ndarray, gram: np.ndarray, alpha: float
+) -> np.ndarray:
+    """Sparse X and an ill-conditioned Gram matrix: drop the directions that are rounding alone."""
+    s, V = np.linalg.eigh(gram)
+    kept = s > max(0.5 * alpha, 10 * len(s) * np.finfo(s.dtype).eps * s[-1])
+    V, s = V[:, kept], s[kept, None]
+    if len(gram) == X.shape[1]:
+        return V @ (V.T @ ls.normal_equations(X, Y, w, x_mean)[1] / s)
+    root = np.ones((X.shape[0], 1), X.dtype) if w is None else np.sqrt(w)[:, None]
+    dual = V @ (V.T @ (Y * root) / s) * root
+    return X.T @ dual - np.outer(x_mean, dual.sum(axis=0))

@@ -1,0 +1,152 @@
+"""LinearRegression: normal equations hold, scikit-learn agrees, least norm, honest errors."""
+
+import numpy as np
+import pytest
+from scipy import sparse, stats
+from sklearn import linear_model
+from sklearn.exceptions import ConvergenceWarning
+
+from zoo.linear.linear_regression import LinearRegression
+
+
+def problem(n=80, d=5, targets=None, seed=0):
+    rng = np.random.default_rng(seed)
+    mix = rng.normal(size=(d, d)) + 2 * np.sqrt(d) * np.eye(d)
+    X = rng.normal(size=(n, d)) @ mix + rng.normal(size=d) * 3
+    shape = (n,) if targets is None else (n, targets)
+    B = rng.normal(size=(d, *shape[1:]))
+    return X, X @ B + 2 + rng.normal(size=shape)
+
+
+DIRECT = ["auto", "cholesky", "qr", "svd"]
+
+
+# -- equation -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", DIRECT)
+def test_residual_is_orthogonal_to_the_columns(solver):
+    X, y = problem()
+    w = np.random.default_rng(1).uniform(0.2, 2, len(y))
+    r = w * (y - LinearRegression(solver=solver).fit(X, y, w).predict(X))
+    np.testing.assert_allclose(X.T @ r, 0, atol=1e-8)
+    np.testing.assert_allclose(r.sum(), 0, atol=1e-9)
+
+
+# -- oracle -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", DIRECT)
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(("n", "d", "targets"), [(80, 5, None), (80, 5, 3), (300, 40, None)])
+def test_agrees_with_scikit_learn(solver, intercept, n, d, targets):
+    X, y = problem(n, d, targets)
+    theirs = linear_model.LinearRegression(fit_intercept=intercept).fit(X, y)
+    ours = LinearRegression(solver=solver, fit_intercept=intercept).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_wide_and_deficient_data_give_the_least_norm(intercept):
+    X, y = problem(20, 50)
+    Z = np.hstack([X[:, :8], X[:, :8] @ np.ones((8, 2))])
+    for A in (X, Z):
+        theirs = linear_model.LinearRegression(fit_intercept=intercept).fit(A, y)
+        for data in (A, sparse.csr_array(A)):
+            ours = LinearRegression(fit_intercept=intercept).fit(data, y)
+            np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-8)
+            assert ours.rank_ == (20 - intercept if A is X else 8)
+
+
+def test_badly_conditioned_columns():
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-1, 1, 200)
+    X = t[:, None] ** np.arange(1, 12)
+    beta = rng.normal(size=11)
+    m = LinearRegression().fit(X, X @ beta)
+    np.testing.assert_allclose(m.coef_, beta, atol=1e-8)
+
+
+def test_weights_repeat_rows():
+    X, y = problem()
+    w = np.random.default_rng(0).integers(1, 4, len(y))
+    a = LinearRegression().fit(X, y, w)
+    b = LinearRegression().fit(np.repeat(X, w, axis=0), np.repeat(y, w))
+    np.testing.assert_allclose(a.coef_, b.coef_, rtol=1e-10)
+
+
+def test_standard_errors_are_the_textbook_ones():
+    X, y = problem()
+    m = LinearRegression().fit(X, y)
+    A = np.column_stack([np.ones(len(y)), X])
+    beta = np.linalg.solve(A.T @ A, A.T @ y)
+    s2 = ((y - A @ beta) ** 2).sum() / (len(y) - 6)
+    cov = s2 * np.linalg.inv(A.T @ A)
+    se, se0 = m.standard_errors()
+    np.testing.assert_allclose(se, np.sqrt(cov.diagonal()[1:]), rtol=1e-8)
+    np.testing.assert_allclose(se0, np.sqrt(cov[0, 0]), rtol=1e-8)
+    s, std = m.predict(X, return_std=True)
+    np.testing.assert_allclose(std**2, s2 + np.einsum("ij,jk,ik->i", A, cov, A), rtol=1e-8)
+    q = stats.t.ppf(0.975, len(y) - 6)
+    np.testing.assert_allclose(m.predict_interval(X)[:, 1], s + q * std)
+
+
+# -- character ----------------------------------------------------------------------------------
+
+
+def test_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    hits, coefficients = [], []
+    for _ in range(400):
+        y = X @ [1.0, -1, 0] + rng.normal(size=30)
+        m = LinearRegression().fit(X, y)
+        low, high = m.confidence_interval(0.9).T
+        coefficients.append((low < [1, -1, 0]) & (high > [1, -1, 0]))
+        z = rng.normal(size=(1, 3))
+        (low, high), new = m.predict_interval(z, 0.9)[0], z @ [1, -1, 0] + rng.normal()
+        hits.append(low < new[0] < high)
+    assert abs(np.mean(hits) - 0.9) < 0.05
+    assert np.abs(np.mean(coefficients, axis=0) - 0.9).max() < 0.05
+
+
+def test_descent_reaches_the_same_place():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 5))
+    y = X @ rng.normal(size=5) + 2 + 0.3 * rng.normal(size=150)
+    best = LinearRegression().fit(X, y)
+    for solver, tol, close in (
+        ("gradient_descent", 1e-9, 1e-7),
+        ("momentum", 1e-9, 1e-7),
+        ("sgd", 1e-3, 1e-2),
+    ):
+        m = LinearRegression(solver=solver, tol=tol).fit(X, y)
+        np.testing.assert_allclose(m.coef_, best.coef_, atol=close)
+        np.testing.assert_allclose(m.sigma_, best.sigma_, rtol=1e-2)
+        np.testing.assert_allclose(m.standard_errors()[0], best.standard_errors()[0], rtol=1e-2)
+
+
+def test_descent_from_zero_finds_the_least_norm():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(15, 40)), rng.normal(size=15)
+    best = LinearRegression().fit(X, y)
+    m = LinearRegression(solver="gradient_descent", tol=1e-10, max_iter=50_000).fit(X, y)
+    np.testing.assert_allclose(m.coef_, best.coef_, atol=1e-6)
+
+
+def test_what_cannot_be_is_said():
+    X, y = problem()
+    Z = np.hstack([X, X[:, :1]])
+    with pytest.raises(ValueError, match="singular"):
+        LinearRegression(solver="cholesky").fit(Z, y)
+    with pytest.warns(ConvergenceWarning, match="dependent"):
+        LinearRegression(solver="qr").fit(Z, y)
+    with pytest.raises(ValueError, match="rank 5 < 6"):
+        LinearRegression().fit(Z, y).standard_errors()
+    with pytest.raises(ValueError, match="dense"):
+        LinearRegression(solver="svd").fit(sparse.csr_array(X), y)
+    with pytest.warns(ConvergenceWarning, match="max_iter=3"):
+        LinearRegression(solver="momentum", max_iter=3).fit(X, y)
+    with pytest.raises(ValueError, match="finite"):
+        LinearRegression(solver="gradient_descent", lr=1e3).fit(X, y)

@@ -1,0 +1,67 @@
+"""Ridge: the closed form, scikit-learn, and what a penalty does."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn import linear_model
+
+from zoo.linear.linear_regression import LinearRegression
+from zoo.linear.ridge import Ridge
+
+
+def problem(n=60, d=8, targets=None, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) + rng.normal(size=d) * 5
+    shape = (d,) if targets is None else (d, targets)
+    y = X @ rng.normal(size=shape) + 1
+    return X, y + rng.normal(size=y.shape)
+
+
+def test_closed_form():
+    X, y = problem()
+    m = Ridge(alpha=2.5).fit(X, y)
+    A = X - X.mean(axis=0)
+    beta = np.linalg.solve(A.T @ A + 2.5 * np.eye(8), A.T @ (y - y.mean()))
+    np.testing.assert_allclose(m.coef_, beta, rtol=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1.0, 100.0])
+@pytest.mark.parametrize(("n", "d", "targets"), [(60, 8, None), (60, 8, 3), (20, 50, None)])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("solver", ["cholesky", "svd"])
+def test_agrees_with_scikit_learn(alpha, n, d, targets, intercept, solver):
+    X, y = problem(n, d, targets)
+    w = np.random.default_rng(3).uniform(0.2, 3, n)
+    theirs = linear_model.Ridge(alpha=alpha, fit_intercept=intercept, solver="svd").fit(X, y, w)
+    kw = {"alpha": alpha, "fit_intercept": intercept}
+    for m in (
+        Ridge(**kw, solver=solver).fit(X, y, w),
+        Ridge(**kw).fit(sparse.csr_array(X), y, w),
+    ):
+        np.testing.assert_allclose(m.coef_, theirs.coef_, rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(m.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-7)
+
+
+def test_no_penalty_is_least_squares():
+    for X, y in (problem(), problem(20, 50)):
+        np.testing.assert_allclose(
+            Ridge(alpha=0.0).fit(X, y).coef_, LinearRegression().fit(X, y).coef_, atol=1e-8
+        )
+
+
+def test_the_penalty_shrinks():
+    X, y = problem()
+    sizes = [np.linalg.norm(Ridge(alpha=a).fit(X, y).coef_) for a in (0, 1, 10, 100, 1e6)]
+    assert all(a > b for a, b in pairwise(sizes))
+    assert sizes[-1] < 1e-2 * sizes[0]
+
+
+def test_what_cannot_be_is_said():
+    X, y = problem()
+    Z = np.hstack([X, X])
+    with pytest.raises(ValueError, match="singular"):
+        Ridge(alpha=0.0, solver="cholesky").fit(Z, y)
+    with pytest.raises(ValueError, match="dense"):
+        Ridge(solver="svd").fit(sparse.csr_array(X), y)
