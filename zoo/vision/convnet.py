@@ -7,7 +7,7 @@ import numpy as np
 from zoo.inputs import Images, Input
 from zoo.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 from zoo.neural.perceptron import Activation, Initialization
-from zoo.params import Check, Count, Fixed, Fraction, NonNegative, Probability, Search, Whole
+from zoo.params import Check, Count, Fixed, NonNegative, Probability, Search, Whole
 
 ImageShape = Annotated[
     tuple[Count, Count] | tuple[Count, Count, Count] | Literal["row"] | None,
@@ -38,9 +38,9 @@ class ConvNet(Neural, abstract=True):
     initialization : str, default="glorot_uniform"
         Distribution of the first weights.
     shift : int, default=0
-        Augmentation: largest random shift in pixels.
-    crop : float, default=1.0
-        Augmentation: smallest share of each side that a random crop keeps.
+        Augmentation: largest random shift in pixels; zeros come in at the border.
+    crop : int, default=0
+        Augmentation: pad by this many reflected pixels and cut out a window of the old size.
     flip : bool, default=False
         Augmentation: mirror left and right half of the time.
     mixup, cutmix : float, default=0.0
@@ -73,7 +73,7 @@ class ConvNet(Neural, abstract=True):
     dropout: Probability = 0.0
     initialization: Annotated[Initialization, Fixed("it matters little here")] = "glorot_uniform"
     shift: Annotated[Whole, Search(0, 4)] = 0
-    crop: Annotated[Fraction, Search(0.6, 1.0)] = 1.0
+    crop: Annotated[Whole, Search(0, 4)] = 0
     flip: bool = False
     mixup: Mixing = 0.0
     cutmix: Mixing = 0.0
@@ -122,13 +122,17 @@ class ConvNet(Neural, abstract=True):
         return Conv(**spec)
 
     def _augment(self) -> Any:
-        if not (self.shift or self.crop < 1 or self.flip or self.mixup or self.cutmix):
-            return None
-        from zoo.vision._augment import Augment
+        from zoo.neural import augment
 
-        return Augment(
-            self.shift, self.crop, self.flip, self.mixup, self.cutmix, self._n_classes()
-        )
+        chosen = [
+            (self.flip, augment.Flip, ()),
+            (self.shift, augment.Shift, (self.shift,)),
+            (self.crop, augment.Crop, (self.crop,)),
+            (self.mixup, augment.Mixup, (self.mixup, self._n_classes())),
+            (self.cutmix, augment.CutMix, (self.cutmix, self._n_classes())),
+        ]
+        transforms = [transform(*options) for on, transform, options in chosen if on]
+        return augment.Compose(*transforms) if transforms else None
 
     def _work(self) -> float:
         C, H, W = self.image_shape_
@@ -182,7 +186,8 @@ class ConvNetClassifier(NeuralClassifier, ConvNet):
     References
     ----------
     LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document
-    recognition, Proc. IEEE 86(11). Zhang et al. (2018), mixup, ICLR. Yun et al. (2019), CutMix, ICCV.
+    recognition, Proc. IEEE 86(11). Zhang et al. (2018), mixup, ICLR. Yun et al. (2019), CutMix,
+    ICCV.
 
     Examples
     --------
