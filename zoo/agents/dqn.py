@@ -69,7 +69,7 @@ class DQN(RolloutAgent):
         Longer gradients are scaled down to it; None leaves them.
     hidden_layer_sizes : tuple of int
         Widths of the hidden layers; () is linear.
-    activation : {"tanh", "relu", "identity"}
+    activation : {"relu", "tanh", "identity"}
         Of the hidden layers.
     keep_replay : bool
         Whether the fitted agent keeps its memory (``replay_``), for going on as if nothing had
@@ -81,7 +81,7 @@ class DQN(RolloutAgent):
         Parameters of the network, flat.
     spec_ : dict
         What the network was built from.
-    training_ : dict
+    optimizer_state_ : dict
         Target network and moments of Adam, for going on.
     n_updates_ : int
         Gradient steps made.
@@ -89,8 +89,11 @@ class DQN(RolloutAgent):
     Notes
     -----
     A time limit is not an end of the world: after a truncated episode the target keeps the value
-    of the true last observation. An update costs 6 (3 without ``double``... see the code) passes
-    through the network on ``batch_size`` rows.
+    of the true last observation. The squared error is the default because values here are large
+    (up to 1 / (1 - gamma) times a reward) and Huber's slope of at most 1 makes them grow slowly.
+    An update passes ``batch_size`` rows five times through the network (four without ``double``);
+    it is written by hand, without torch, for tables of numbers. For continuous actions use
+    another method; for images there is no convolution here.
 
     References
     ----------
@@ -118,7 +121,7 @@ class DQN(RolloutAgent):
     train_freq: Annotated[Count, Search(1, 16, log=True)] = 2
     gradient_steps: Annotated[Count, Search(1, 4)] = 1
     target_update_interval: Annotated[Count, Search(1, 1_000, log=True)] = 1
-    tau: Annotated[float, Interval(0, 1, "right"), Search(0.001, 1.0, log=True)] = 0.02
+    tau: Annotated[float, Interval(0, 1, "right"), Search(0.001, 1.0, log=True)] = 0.01
     double: bool = True
     dueling: bool = False
     n_step: Annotated[Count, Search(1, 10)] = 5
@@ -131,7 +134,7 @@ class DQN(RolloutAgent):
     loss: Literal["squared", "huber"] = "squared"
     max_grad_norm: Positive | None = 10.0
     hidden_layer_sizes: tuple[Count, ...] = (64, 64)
-    activation: Literal["relu", "tanh", "identity"] = "tanh"
+    activation: Literal["relu", "tanh", "identity"] = "relu"
     keep_replay: Annotated[bool, Fixed("it states what a fitted agent holds")] = False
 
     def _learner(self, rng: np.random.Generator, resume: bool) -> Learner:
@@ -173,12 +176,18 @@ class QLearner(Learner):
         self.k = agent.spec_["n_outputs"]
         self.network = network = _network.ValueNetwork(**agent.spec_)
         self.theta = agent.weights_.copy() if resume else network.initial(rng)
-        self.target = agent.training_["target"].copy() if resume else self.theta.copy()
+        self.target = self.theta.copy()
         self.adam = _network.Adam(network.size)
         self.updates = 0
         if resume:
-            self.adam.m[:], self.adam.v[:] = agent.training_["m"], agent.training_["v"]
-            self.updates = self.adam.t = agent.n_updates_
+            self.updates = agent.n_updates_
+            # A file may have been saved without it; then the moments begin anew.
+            state = getattr(agent, "optimizer_state_", None)
+            if state is not None:
+                self.adam.t = state["t"]
+                for name in ("m", "v"):
+                    getattr(self.adam, name)[:] = state[name]
+                self.target[:] = state["target"]
         self.gradient = np.zeros_like(self.theta)
         self.layers = network.layers(self.theta)
         self.target_layers = network.layers(self.target)
@@ -282,9 +291,12 @@ class QLearner(Learner):
     def publish(self, agent: Any) -> None:
         """Set the fitted attributes of the agent, as copies."""
         agent.weights_ = self.theta.copy()
-        agent.training_ = {
-            "target": self.target.copy(), "m": self.adam.m.copy(), "v": self.adam.v.copy(),
-        }  # fmt: skip
+        agent.optimizer_state_ = {
+            "target": self.target.copy(),
+            "m": self.adam.m.copy(),
+            "v": self.adam.v.copy(),
+            "t": self.adam.t,
+        }
         agent.n_updates_ = self.updates
         if agent.keep_replay and self.replay is not None:
             agent.replay_ = self.replay

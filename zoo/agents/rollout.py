@@ -492,7 +492,7 @@ class RolloutAgent(Agent, abstract=True):
 
     Parameters
     ----------
-    total_timesteps : int, default=50000
+    total_timesteps : int, default=100000
         Steps to learn from, over all environments.
     n_envs : int, default=8
         How many environments act at once.
@@ -521,7 +521,7 @@ class RolloutAgent(Agent, abstract=True):
     # How many episodes score plays when it is not told which.
     score_episodes: ClassVar[int] = 20
 
-    total_timesteps: Annotated[int, Interval(1, None), Fixed("more is better")] = 50_000
+    total_timesteps: Annotated[int, Interval(1, None), Fixed("more is better")] = 100_000
     n_envs: Annotated[int, Interval(1, None), Fixed("it changes the time more than the result")] = 8
     gamma: Discount = 0.99
     max_episode_steps: Annotated[Count | None, Fixed("it is part of the task")] = 10_000
