@@ -23,6 +23,10 @@ def n_threads(n_jobs, n_rows):
     return max(1, cores + 1 + n_jobs) if n_jobs < 0 else n_jobs
 
 
+EXACT_ROWS = 4_000
+"""Up to this many rows the sums of leaves are taken in float64; above it rounding is noise."""
+
+
 class Limits(NamedTuple):
     """What a tree may be."""
 
@@ -101,12 +105,14 @@ class Grower:
             lanes=(threads, 2, _grow.CHUNK), draw=p, leaf_start=leaves, leaf_end=leaves,
             leaf_node=leaves, leaf_value=leaves, gate=24, set=(nodes, 4), open=leaves + 1,
             node_allowed=(nodes if len(sets) else 0, p), free=slots,
+            exact=(n if n <= EXACT_ROWS else 0, 2),
         )  # fmt: skip
         self.arrays = {
             name: given[name] if name in given else np.zeros(shapes.get(name, nodes), dtype)
             for name, dtype in _grow.ARRAYS.items()
         }
         self.n, self.p, self.threads = n, p, threads
+        self.exact = self.arrays["exact"]
         self.score, self.pair, self.order = (self.arrays[k] for k in ("score", "pair", "order"))
         # Kernels read sizes and addresses from this table; ``arrays`` keeps what they point to.
         self.table = np.zeros(_grow.TABLE, dtype=np.int64)
@@ -117,7 +123,7 @@ class Grower:
             self.table[_grow.ADDRESS[name]] = array.ctypes.data
         self._set(
             N=n, P=p, WIDTH=rows.shape[1], THREADS=threads, SLOTS=slots, MAX_LEAVES=leaves,
-            N_SETS=len(sets), N_SCORES=n_scores, WEIGHTED=w is not None,
+            N_SETS=len(sets), EXACT=n <= EXACT_ROWS, N_SCORES=n_scores, WEIGHTED=w is not None,
             MAX_DEPTH=limits.max_depth, POLICY=limits.policy, PER_NODE=limits.per_node,
         )  # fmt: skip
         for name, value in dict(

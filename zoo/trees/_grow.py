@@ -47,7 +47,20 @@ BEST_FIRST, BREADTH_FIRST, DEPTH_FIRST = range(3)
 # Where missing values go when a node has seen none: with the larger part, once that is known.
 UNKNOWN = 2
 
-NUMBERS = ["N", "P", "WIDTH", "THREADS", "SLOTS", "MAX_LEAVES", "N_SETS", "N_SCORES", "WEIGHTED", "MAX_DEPTH", "POLICY", "PER_NODE", "KIND", "K", "N_ROWS", "N_FEATURES", "SEED", "IS_COUNTED", "N_NODES", "N_LEAVES", "JOB", "CHUNKS", "A", "B", "SLOT", "FEATURE", "BIN", "MISSING", "CAT", "GENERATION", "WANT", "N_FREE", "N_OPEN", "FIRST", "SECOND", "N_NEW", "SIDE_0", "SIDE_1", "PARENT", "N_LEFT", "OWN", "OTHER", "LARGE", "SMALL", "STATE", "DIRECT"]
+NUMBERS = [
+    # sizes
+    *("N", "P", "WIDTH", "THREADS", "SLOTS", "MAX_LEAVES", "N_SETS", "N_SCORES", "WEIGHTED"),
+    # what the caller asks for
+    *("MAX_DEPTH", "POLICY", "PER_NODE", "KIND", "K", "N_ROWS", "N_FEATURES", "SEED"),
+    "IS_COUNTED",
+    # what the grower leaves behind
+    *("N_NODES", "N_LEAVES"),
+    # the job under way
+    *("JOB", "CHUNKS", "A", "B", "SLOT", "FEATURE", "BIN", "MISSING", "CAT", "GENERATION"),
+    # state between jobs; EXACT: leaves of small data are summed in float64
+    *("EXACT", "N_FREE", "N_OPEN", "FIRST", "SECOND", "N_NEW", "SIDE_0", "SIDE_1", "PARENT"),
+    *("N_LEFT", "OWN", "OTHER", "LARGE", "SMALL", "STATE", "DIRECT"),
+]
 ARRAYS = dict(
     rows="uint8",  # (n, width)
     cols="uint8",  # (p, n)
@@ -110,11 +123,24 @@ ARRAYS = dict(
     node_allowed="uint8",  # (nodes, p), with interaction constraints only
     parent="int64",
     free="int64",  # (slots): stack of free slots
+    exact="float64",  # (n, 2) or (0, 2): g and h as they are
 )
-REALS = ["LAM", "ALPHA", "GAMMA", "MIN_H", "MIN_N", "MAX_H", "SCALE_G", "SCALE_H", "OPTION", "CAT_SMOOTH", "COUNTED"]
+REALS = [
+    "LAM",
+    "ALPHA",
+    "GAMMA",
+    "MIN_H",
+    "MIN_N",
+    "MAX_H",
+    "SCALE_G",
+    "SCALE_H",
+    "OPTION",
+    "CAT_SMOOTH",
+    "COUNTED",
+]
 
-# Places in the table of whole numbers, then of addresses, and in the table of real numbers: spelled
-# out, because numba has to see constants (a test compares them with the names above).
+# Places in the table of whole numbers, then of addresses, and in the table of real numbers:
+# spelled out, because numba has to see constants (a test compares them with the names above).
 (
     N,
     P,
@@ -146,7 +172,7 @@ REALS = ["LAM", "ALPHA", "GAMMA", "MIN_H", "MIN_N", "MAX_H", "SCALE_G", "SCALE_H
     MISSING,
     CAT,
     GENERATION,
-    WANT,
+    EXACT,
     N_FREE,
     N_OPEN,
     FIRST,
@@ -223,7 +249,8 @@ REALS = ["LAM", "ALPHA", "GAMMA", "MIN_H", "MIN_N", "MAX_H", "SCALE_G", "SCALE_H
     _node_allowed,
     _parent,
     _free,
-) = range(46, 105)
+    _exact,
+) = range(46, 106)
 (
     LAM,
     ALPHA,
@@ -237,7 +264,7 @@ REALS = ["LAM", "ALPHA", "GAMMA", "MIN_H", "MIN_N", "MAX_H", "SCALE_G", "SCALE_H
     CAT_SMOOTH,
     COUNTED,
 ) = range(11)
-TABLE = 105
+TABLE = 106
 PLACE = {name: i for i, name in enumerate(NUMBERS)}
 ADDRESS = {name: len(NUMBERS) + i for i, name in enumerate(ARRAYS)}
 REAL = {name: i for i, name in enumerate(REALS)}
@@ -476,6 +503,40 @@ def _gradient(t, real, chunk, tid):
     sums[4 * chunk + 2] = max_h
 
 
+@inner
+def _gradient_exact(t, real, s, e):
+    """Gradient and curvature in float64, for the leaves of small data."""
+    n, kind, k, option = t[N], t[KIND], t[K], real[OPTION]
+    score, y = _f64(t, _score, t[N_SCORES] * n), _f64(t, _y, n)
+    exact = _f64(t, _exact, 2 * n)
+    for i in range(s, e):
+        f = score[k * n + i]
+        h = 1.0
+        if kind == LOGISTIC:
+            q = np.exp(-abs(f))
+            d = 1.0 / (1.0 + q)
+            g = (d if f >= 0.0 else q * d) - y[i]
+            h = q * d * d
+        elif kind == POISSON:
+            h = np.exp(f)
+            g = h - y[i]
+        elif kind == SOFTMAX:
+            q = np.exp(f - _f64(t, _norm, n)[i])
+            g = q - (1.0 if y[i] == k else 0.0)
+            h = max(option * q * (1.0 - q), 1e-16)
+        else:
+            g = f - y[i]
+            if kind == HUBER:
+                g = min(max(g, -option), option)
+            elif kind != SQUARED:
+                up = 1.0 if kind == ABSOLUTE else option
+                down = 1.0 if kind == ABSOLUTE else 1.0 - option
+                g = down if g > 0.0 else (-up if g < 0.0 else 0.0)
+        w = _f64(t, _w, n)[i] if t[WEIGHTED] else 1.0
+        exact[2 * i] = g * w
+        exact[2 * i + 1] = h * w
+
+
 @inner_fast
 def _pack(t, real, chunk):
     n = t[N]
@@ -497,10 +558,11 @@ def _normalise(t, chunk):
         top = score[i]
         for k in range(1, n_scores):
             top = max(top, score[k * n + i])
-        z = np.float32(0)
+        z = 0.0
         for k in range(n_scores):
-            z += _exp(np.float32(score[k * n + i] - top))
-        norm[i] = top + np.log(np.float64(z))
+            a = score[k * n + i] - top
+            z += np.exp(a) if t[EXACT] else np.float64(_exp(np.float32(a)))
+        norm[i] = top + np.log(z)
 
 
 @inner
@@ -832,6 +894,8 @@ def _do(t, real, chunk, tid, generation):
         if t[KIND] == SOFTMAX and t[K] == 0:
             _normalise(t, chunk)
         _gradient(t, real, chunk, tid)
+        if t[EXACT] and t[KIND] != OUTSIDE:
+            _gradient_exact(t, real, chunk * CHUNK, min(n, (chunk + 1) * CHUNK))
     elif kind == PACK:
         _pack(t, real, chunk)
     elif kind in (ROOT, NODE):
@@ -1246,6 +1310,12 @@ def _finish(t, real):
         g, h = _g(total[i]) / sg, _h(total[i]) / sh
         weight[i] = h
         count[i] = end[i] - start[i]
+        if t[EXACT] and feature[i] < 0:
+            order, exact = _u32(t, _order, t[N]), _f64(t, _exact, 2 * t[N])
+            g, h = 0.0, 0.0
+            for q in range(start[i], end[i]):
+                g += exact[2 * order[q]]
+                h += exact[2 * order[q] + 1]
         value[i] = _leaf(g, h, real[LAM], real[ALPHA], low[i], high[i])
         if feature[i] < 0:
             left[i], gain[i], bins[i], missing_left[i] = i, 0.0, 0, 1

@@ -34,7 +34,7 @@ class BoostingClassifier(Boosting, Classifier):
         Most splits between root and leaf.
     grow_policy : {"lossguide", "depthwise"}, default="lossguide"
         Which leaf is split next: the one that gains most, or the oldest.
-    min_child_weight : float, default=5.0
+    min_child_weight : float, default=1.0
         Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
         rows; a logistic loss gives a row at most 1/4.
     min_child_samples : int, default=1
@@ -171,7 +171,7 @@ class BoostingRegressor(Boosting, Regressor):
         Most splits between root and leaf.
     grow_policy : {"lossguide", "depthwise"}, default="lossguide"
         Which leaf is split next: the one that gains most, or the oldest.
-    min_child_weight : float, default=5.0
+    min_child_weight : float, default=1.0
         Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
         rows; a logistic loss gives a row at most 1/4.
     min_child_samples : int, default=1

@@ -1,0 +1,390 @@
+"""The record grower: one whole tree on rows that are moved so that every node lies in one piece.
+
+A row is a record ``[targets | row number | codes]``. A bootstrap sample is copied into records once;
+a split swaps records in place, so that all work on a node reads memory in order. A target is packed
+as in ``_grow``: ``(w y << 32) + w`` in whole numbers (regression, two classes), or
+``(label << 32) + w`` (more classes), so that sums are exact and independent of the order of rows.
+
+Codes are bins (uint8) or the ranks of the distinct values (uint16), which makes cuts exact. Trees
+are independent: a forest runs ``grow_tree`` in plain threads.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+SQUARED, GINI, ENTROPY, POISSON = range(4)
+"""Criteria. Two classes by Gini are SQUARED on 0 and 1; sums of outputs are taken for each."""
+FEW = 20
+"""Nodes of so few records are sorted; larger ones fill a histogram."""
+
+kernel = njit(cache=True, nogil=True, error_model="numpy")
+inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+class Rules(NamedTuple):
+    """When to stop and what to try."""
+
+    criterion: int
+    max_depth: int  # 0: no limit
+    max_features: int
+    min_split: int
+    min_leaf: int
+    min_weight: float  # in the units of packed weights
+    min_gain: float  # likewise
+    random_cut: bool
+    seed: int
+
+
+class Plain(NamedTuple):
+    """One tree as the kernel leaves it."""
+
+    left: np.ndarray  # int32
+    feature: np.ndarray  # int32, -1 for a leaf
+    bin: np.ndarray  # int32: last code that goes left
+    next: np.ndarray  # int32: first code of the node that goes right
+    missing_left: np.ndarray  # uint8
+    set: np.ndarray  # uint64 (nodes, 4) or (1, 4)
+    gain: np.ndarray  # float64, in packed units
+    start: np.ndarray  # int32: place of its records
+    end: np.ndarray  # int32
+    depth: np.ndarray  # int32
+
+
+@inner
+def _random(state):
+    """Splitmix64: the next number of a stream that its seed determines."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@inner
+def _xlogx(x, total):
+    return x * np.log(x / total) if x > 0.0 else 0.0
+
+
+@inner
+def _fit(sums, criterion, classes):
+    """How well one constant fits a set of rows, less what depends on the rows alone."""
+    out = 0.0
+    if classes.shape[0] == 0:
+        for q in range(sums.shape[0]):
+            g = np.float64(sums[q] >> 32)
+            h = np.float64(sums[q] & 0xFFFFFFFF)
+            if h > 0.0:
+                if criterion == SQUARED:
+                    out += g * g / h
+                elif criterion == ENTROPY:
+                    out += _xlogx(g, h) + _xlogx(h - g, h)
+                else:
+                    out += _xlogx(g, h)
+    else:
+        first = 0
+        for q in range(classes.shape[0]):
+            total, squares = 0.0, 0.0
+            for k in range(first, first + classes[q]):
+                total += sums[k]
+            for k in range(first, first + classes[q]):
+                x = np.float64(sums[k])
+                squares += x * x if criterion == GINI else _xlogx(x, total)
+            if total > 0.0:
+                out += squares / total if criterion == GINI else squares
+            first += classes[q]
+    return out
+
+
+@inner
+def _weight(sums, classes):
+    if classes.shape[0] == 0:
+        return np.float64(sums[0] & 0xFFFFFFFF)
+    total = 0.0
+    for k in range(classes[0]):
+        total += sums[k]
+    return total
+
+
+@inner
+def _add(sums, head, i, classes):
+    """Add the targets of record i."""
+    if classes.shape[0] == 0:
+        for q in range(sums.shape[0]):
+            sums[q] += head[i, q]
+    else:
+        first = 0
+        for q in range(classes.shape[0]):
+            t = head[i, q]
+            sums[first + (t >> 32)] += t & 0xFFFFFFFF
+            first += classes[q]
+
+
+@inner
+def _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting):
+    """Gather records a .. b by their code of column j, in rising order; return how many codes.
+
+    ``hist`` (cells, channels + 1) and ``touched`` are zero before and after; the last channel
+    counts rows.
+    """
+    channels = sums.shape[1]
+    m = 0
+    if b - a <= FEW:
+        for i in range(a, b):
+            c = np.int64(codes[i, j])
+            q = m
+            while q > 0 and code[q - 1] >= c:
+                q -= 1
+            if q < m and code[q] == c:
+                _add(sums[q], head, i, classes)
+                count[q] += 1
+                continue
+            for r in range(m, q, -1):
+                code[r] = code[r - 1]
+                count[r] = count[r - 1]
+                for k in range(channels):
+                    sums[r, k] = sums[r - 1, k]
+            code[q], count[q] = c, 1
+            for k in range(channels):
+                sums[q, k] = 0
+            _add(sums[q], head, i, classes)
+            m += 1
+        return m
+    if channels == 1 and classes.shape[0] == 0:
+        for i in range(a, b):
+            c = np.uint64(codes[i, j])
+            hist[c, 0] += head[i, 0]
+            touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
+    else:
+        for i in range(a, b):
+            c = np.uint64(codes[i, j])
+            _add(hist[c, :channels], head, i, classes)
+            touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
+    if counting:
+        for i in range(a, b):
+            hist[np.uint64(codes[i, j]), channels] += 1
+    for word in range(touched.shape[0]):
+        bits = touched[word]
+        touched[word] = np.uint64(0)
+        c = np.int64(word) << 6
+        while bits != np.uint64(0):
+            if bits & np.uint64(1):
+                code[m] = c
+                count[m] = hist[c, channels]
+                hist[c, channels] = 0
+                for k in range(channels):
+                    sums[m, k] = hist[c, k]
+                    hist[c, k] = 0
+                m += 1
+            bits >>= np.uint64(1)
+            c += 1
+    return m
+
+
+@inner
+def _is_left(code, last, missing_left, n_codes, is_set, which):
+    if is_set:
+        return (which[code >> 6] >> np.uint64(code & 63)) & np.uint64(1) != np.uint64(0)
+    return code <= last or (missing_left and code == n_codes)
+
+
+@kernel
+def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tree, hist, touched):
+    """Grow one tree on records; return its number of nodes.
+
+    ``words`` are the records as int64; ``head`` and ``codes`` are views of the same memory.
+    """
+    n, p = codes.shape
+    width = words.shape[1]
+    state = np.empty(1, np.uint64)
+    state[0] = np.uint64(rules.seed)
+    order = np.arange(p)
+    most = max(FEW + 1, min(n, hist.shape[0])) + 1
+    code = np.empty(most, np.int64)
+    sums = np.zeros((most, channels), np.int64)
+    count = np.zeros(most, np.int64)
+    by_rank = np.empty(most, np.int64)
+    rank = np.empty(most)
+    total = np.zeros(channels, np.int64)
+    left = np.zeros(channels, np.int64)
+    right = np.zeros(channels, np.int64)
+    which = np.zeros(4, np.uint64)
+    best_which = np.zeros(4, np.uint64)
+    waiting = np.empty(max(64, n), np.int64)
+    fast = channels == 1 and classes.shape[0] == 0 and rules.criterion == SQUARED
+    counting = rules.min_leaf > 1
+    # A node is pure when no cut could gain more than rounding does.
+    n_nodes, n_waiting = 1, 1
+    waiting[0] = 0
+    tree.start[0], tree.end[0], tree.depth[0] = 0, n, 0
+    while n_waiting > 0:
+        n_waiting -= 1
+        node = waiting[n_waiting]
+        a, b = np.int64(tree.start[node]), np.int64(tree.end[node])
+        tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
+        tree.bin[node], tree.next[node], tree.missing_left[node] = 0, 0, 1
+        if rules.max_depth > 0 and tree.depth[node] >= rules.max_depth:
+            continue
+        if b - a < rules.min_split or b - a < 2 * rules.min_leaf:
+            continue
+        for k in range(channels):
+            total[k] = 0
+        same = True
+        for i in range(a, b):
+            _add(total, head, i, classes)
+            for q in range(head.shape[1] - 1):
+                # Equal targets of unequal weight differ when packed as w y: compare y itself.
+                if classes.shape[0] == 0:
+                    w0, w1 = head[a, q] & 0xFFFFFFFF, head[i, q] & 0xFFFFFFFF
+                    g0, g1 = head[a, q] >> 32, head[i, q] >> 32
+                    if w0 == w1:
+                        same &= g0 == g1
+                    else:
+                        d = np.float64(g0) * w1 - np.float64(g1) * w0
+                        same &= abs(d) <= np.float64(w0 + w1)
+                else:
+                    same &= (head[a, q] >> 32) == (head[i, q] >> 32)
+        if same:
+            continue
+        weight = _weight(total, classes)
+        parent = _fit(total, rules.criterion, classes)
+        best = rules.min_gain + abs(parent) * 1e-13
+        best_j, best_bin, best_next = -1, 0, 0
+        best_missing, best_set = 0, False
+        tried = 0
+        for pick in range(p):
+            if tried >= rules.max_features:
+                break
+            q = pick + np.int64(_random(state) % np.uint64(p - pick))
+            order[pick], order[q] = order[q], order[pick]
+            j = order[pick]
+            m = _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting)
+            if m < 2:
+                continue
+            tried += 1
+            # ---- a categorical column is put in the order of its mean (or of the commonest class)
+            if is_cat[j]:
+                top = 0
+                if classes.shape[0] > 0:
+                    for k in range(1, classes[0]):
+                        if total[k] > total[top]:
+                            top = k
+                for g in range(m):
+                    if classes.shape[0] > 0:
+                        own = 0.0
+                        for k in range(classes[0]):
+                            own += sums[g, k]
+                        r = np.float64(sums[g, top]) / own
+                    else:
+                        r = np.float64(sums[g, 0] >> 32) / np.float64(sums[g, 0] & 0xFFFFFFFF)
+                    q = g
+                    while q > 0 and rank[q - 1] > r:
+                        rank[q] = rank[q - 1]
+                        by_rank[q] = by_rank[q - 1]
+                        q -= 1
+                    rank[q], by_rank[q] = r, g
+            else:
+                for g in range(m):
+                    by_rank[g] = g
+            missing = not is_cat[j] and code[m - 1] == n_codes[j]
+            last = m - 1 if missing else m
+            chosen = -1
+            if rules.random_cut and not is_cat[j]:
+                low, high = code[0], code[last - 1]
+                if high > low:
+                    at = low + np.int64(_random(state) % np.uint64(high - low))
+                    chosen = 0
+                    while chosen + 1 < last and code[chosen + 1] <= at:
+                        chosen += 1
+                elif not missing:
+                    continue
+            elif rules.random_cut:
+                chosen = np.int64(_random(state) % np.uint64(m - 1))
+            for missing_left in range(2 if missing else 1):
+                rows = 0
+                for k in range(channels):
+                    left[k] = sums[m - 1, k] if missing_left else 0
+                if missing_left:
+                    rows = count[m - 1]
+                # With missing values on the right a cut may come after the last number.
+                cuts = last if missing and not missing_left else last - 1
+                for g in range(cuts):
+                    at = by_rank[g]
+                    rows += count[at]
+                    for k in range(channels):
+                        left[k] += sums[at, k]
+                    if chosen >= 0 and g != chosen:
+                        continue
+                    if counting and (rows < rules.min_leaf or b - a - rows < rules.min_leaf):
+                        continue
+                    if fast:
+                        rest = total[0] - left[0]
+                        hl = np.float64(left[0] & 0xFFFFFFFF)
+                        hr = np.float64(rest & 0xFFFFFFFF)
+                        if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
+                            continue
+                        gl, gr = np.float64(left[0] >> 32), np.float64(rest >> 32)
+                        gain = (gl * gl * hr + gr * gr * hl) / (hl * hr) - parent
+                    else:
+                        for k in range(channels):
+                            right[k] = total[k] - left[k]
+                        hl, hr = _weight(left, classes), _weight(right, classes)
+                        if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
+                            continue
+                        gain = (
+                            _fit(left, rules.criterion, classes)
+                            + _fit(right, rules.criterion, classes)
+                            - parent
+                        )
+                    if gain > best:
+                        best, best_j, best_set = gain, j, is_cat[j] != 0
+                        best_missing = missing_left if missing else 2
+                        if best_set:
+                            for q in range(4):
+                                best_which[q] = np.uint64(0)
+                            best_missing = 2 if code[m - 1] != n_codes[j] else 0
+                            for q in range(g + 1):
+                                c = code[by_rank[q]]
+                                best_which[c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+                                if c == n_codes[j]:
+                                    best_missing = 1
+                        else:
+                            best_bin = code[g]
+                            best_next = code[g + 1] if g + 1 < last else n_codes[j]
+        if best_j < 0:
+            continue
+        # ---- part the records in place, from both ends
+        lo, hi = a, b - 1
+        nc = np.int64(n_codes[best_j])
+        while lo <= hi:
+            if _is_left(
+                np.int64(codes[lo, best_j]), best_bin, best_missing == 1, nc, best_set, best_which
+            ):
+                lo += 1
+            elif not _is_left(
+                np.int64(codes[hi, best_j]), best_bin, best_missing == 1, nc, best_set, best_which
+            ):
+                hi -= 1
+            else:
+                for q in range(width):
+                    words[lo, q], words[hi, q] = words[hi, q], words[lo, q]
+                lo += 1
+                hi -= 1
+        if best_missing == 2:
+            best_missing = np.int64(lo - a >= b - lo)
+            if best_set and best_missing:
+                best_which[nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
+        tree.left[node], tree.feature[node], tree.gain[node] = n_nodes, best_j, best
+        tree.bin[node], tree.next[node] = best_bin, best_next
+        tree.missing_left[node] = best_missing
+        if best_set:
+            for q in range(4):
+                tree.set[node, q] = best_which[q]
+        tree.start[n_nodes], tree.end[n_nodes] = a, lo
+        tree.start[n_nodes + 1], tree.end[n_nodes + 1] = lo, b
+        tree.depth[n_nodes] = tree.depth[n_nodes + 1] = tree.depth[node] + 1
+        waiting[n_waiting], waiting[n_waiting + 1] = n_nodes + 1, n_nodes
+        n_waiting += 2
+        n_nodes += 2
+    return n_nodes
