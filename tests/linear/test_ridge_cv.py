@@ -47,7 +47,7 @@ def test_folds_are_those_of_a_grid_search(n, d, intercept):
         scoring="neg_mean_squared_error",
     ).fit(X, y)  # fmt: skip
     for Z in (X, sparse.csr_array(X)):
-        m = RidgeCV(alphas=ALPHAS, cv=5, fit_intercept=intercept).fit(Z, y)
+        m = RidgeCV(alphas=ALPHAS, folds=5, fit_intercept=intercept).fit(Z, y)
         np.testing.assert_allclose(m.scores_, search.cv_results_["mean_test_score"], rtol=1e-8)
         assert m.alpha_ == search.best_params_["alpha"]
         np.testing.assert_allclose(m.coef_, search.best_estimator_.coef_, rtol=1e-7, atol=1e-10)
@@ -73,13 +73,7 @@ def test_noise_asks_for_a_larger_penalty():
     assert noisy > clean
 
 
-def test_a_splitter_is_taken():
-    X, y = problem()
-    folds, given = RidgeCV(alphas=ALPHAS, cv=5).fit(X, y), RidgeCV(alphas=ALPHAS, cv=KFold(5))
-    np.testing.assert_allclose(given.fit(X, y).scores_, folds.scores_, rtol=1e-9)
-
-
 def test_too_many_folds_are_refused():
     X, y = problem()
     with pytest.raises(ValueError, match="give 2 to 40"):
-        RidgeCV(cv=50).fit(X, y)
+        RidgeCV(folds=50).fit(X, y)

@@ -1,11 +1,9 @@
 """Ridge regression that chooses its penalty."""
 
-from numbers import Integral
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from scipy import linalg
-from sklearn.model_selection import check_cv
 
 from zoo.base import Regressor
 from zoo.inputs import Input, Table
@@ -17,7 +15,7 @@ class RidgeCV(Regressor):
     r"""Ridge regression with the best of many penalties, for little more than the price of one.
 
     One eigendecomposition gives the solution and the exact leave-one-out error of every ``alpha``.
-    With ``cv=k`` the Gram matrix of each training part is that of all rows less that of the part
+    With ``folds=k`` the Gram matrix of each training part is that of all rows less that of the part
     left out.
 
     .. math::
@@ -31,9 +29,8 @@ class RidgeCV(Regressor):
         Penalties to try.
     fit_intercept : bool, default=True
         Whether to fit the unpenalised constant.
-    cv : int, splitter, iterable or None, default=None
-        None is leave-one-out; k is that many folds of consecutive rows; or whatever scikit-learn
-        takes for cv.
+    folds : int or None, default=None
+        None is leave-one-out; k is that many folds of consecutive rows.
     alpha_per_target : bool, default=False
         Whether each target takes its own best alpha.
 
@@ -71,7 +68,7 @@ class RidgeCV(Regressor):
 
     alphas: Annotated[tuple[Positive, ...], Fixed("all of them are tried")] = (0.1, 1.0, 10.0)
     fit_intercept: bool = True
-    cv: Annotated[Any, Fixed("it sets the estimate")] = None
+    folds: Annotated[int | None, Fixed("it sets the estimate")] = None
     alpha_per_target: bool = False
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
@@ -80,10 +77,8 @@ class RidgeCV(Regressor):
         if not alphas.size:
             raise ValueError("RidgeCV: alphas is empty; give at least one penalty.")
         x_mean, y_mean = ls.means(X, Y, w, self.fit_intercept)
-        if self.cv is None:
+        if self.folds is None:
             errors, solution = self._leave_one_out(X, Y, w, x_mean, y_mean, alphas)
-        elif not isinstance(self.cv, Integral):
-            errors, solution = self._splits(X, Y, w, x_mean, y_mean, alphas)
         else:
             errors, solution = self._folds(X, Y, w, x_mean, y_mean, alphas)
         each = self.alpha_per_target and Y.shape[1] > 1
@@ -147,10 +142,10 @@ class RidgeCV(Regressor):
         self, X: Any, Y: np.ndarray, w: Any, x_mean: Any, y_mean: Any, alphas: np.ndarray
     ) -> Any:
         n, d = X.shape
-        k = int(self.cv)
+        k = int(self.folds)
         if not 2 <= k <= n:
             raise ValueError(
-                f"RidgeCV: cv={k} folds were asked of n_samples={n}; give 2 to {n}, or None."
+                f"RidgeCV: folds={k} was given for n_samples={n}; give 2 to {n}, or None."
             )
         if d > n:
             return self._folds_of_wide(X, Y, w, x_mean, y_mean, alphas, k)
@@ -190,23 +185,6 @@ class RidgeCV(Regressor):
             return V @ (c / (np.maximum(s, 0)[:, None] + alpha))
 
         return errors, solution
-
-    def _splits(
-        self, X: Any, Y: np.ndarray, w: Any, x_mean: Any, y_mean: Any, alphas: np.ndarray
-    ) -> Any:
-        """Any pairs of training and test rows, each part from its own equations."""
-        parts = list(check_cv(self.cv).split(X, Y))
-        errors = np.zeros((len(alphas), Y.shape[1]), X.dtype)
-        for train, test in parts:
-            A, v = X[train], None if w is None else w[train]
-            mx, my = ls.means(A, Y[train], v, self.fit_intercept)
-            solution = self._leave_one_out(A, Y[train], v, mx, my, alphas[:1])[1]
-            part = np.ones(len(test), X.dtype) if w is None else w[test]
-            part = part / part.sum() / len(parts)
-            for j, a in enumerate(alphas):
-                beta = solution(np.full(Y.shape[1], a))
-                errors[j] += part @ (Y[test] - my - (X[test] @ beta - mx @ beta)) ** 2
-        return errors, self._leave_one_out(X, Y, w, x_mean, y_mean, alphas[:1])[1]
 
     def _folds_of_wide(
         self, X: Any, Y: np.ndarray, w: Any, x_mean: Any, y_mean: Any, alphas: Any, k: int
