@@ -14,7 +14,7 @@ way: a hook, an overridden method, a frozen parameter, a parametrisation, anothe
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -93,9 +93,10 @@ def cross_entropy(zT: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tens
     if y.dtype is torch.int64 and y.ndim == 1:
         reduction = "mean" if w is None else "none"
         loss = nn.functional.nll_loss(log_p.t(), y, reduction=reduction)
-        g = log_p.exp_().scatter_add_(0, y.unsqueeze(0), _minus_one(zT.dtype).expand(1, n))
+        minus_one, share = _constants(n, zT.dtype)
+        g = log_p.exp_().scatter_add_(0, y.unsqueeze(0), minus_one)
         if w is None:
-            return loss, g.mul_(1.0 / n)
+            return loss, g.mul_(share)
         rows = loss
     elif y.dtype is zT.dtype and y.shape == (n, k):
         yT = y.t()
@@ -109,9 +110,10 @@ def cross_entropy(zT: Tensor, y: Tensor, w: Tensor | None) -> tuple[Tensor, Tens
     return (w * rows).sum() / total, g.mul_(w / total)
 
 
-@cache
-def _minus_one(dtype: torch.dtype) -> Tensor:
-    return torch.full((1, 1), -1.0, dtype=dtype)
+@lru_cache(maxsize=32)
+def _constants(n: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return -1 for each of n rows, and 1/n; to make them costs more than to use them."""
+    return torch.full((1, n), -1.0, dtype=dtype), torch.full((1, 1), 1.0 / n, dtype=dtype)
 
 
 def _averaged(rows: Tensor, g: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -286,28 +288,26 @@ class DensePath:
         W, b = params[-1]
         transposed = self.loss is cross_entropy
         if transposed:
-            z = W.mm(h.t()) if b is None else torch.addmm(b[:, None], W, h.t())
+            z = W.mm(h.t()) if b is None else torch.addmm(b.unsqueeze(1), W, h.t())
         else:
             z = nn.functional.linear(h, W, b)
         result = self.loss(z, y, w)
         if result is None:
             return None
         loss, g = result
-        if transposed:
-            y_pred, g = z.t(), g.t()
-        else:
-            y_pred = z
-
+        y_pred = z.t() if transposed else z
+        gT = g if transposed else g.t()
         for level in range(len(params) - 1, -1, -1):
             W, b = params[level]
-            W.grad = g.t().mm(inputs[level])
+            W.grad = gT.mm(inputs[level])
             if b is not None:
-                b.grad = g.sum(0)
+                b.grad = gT.sum(1)
             if level:
-                g = torch.mm(g, W, out=gradients[level - 1])
+                g = torch.mm(gT.t(), W, out=gradients[level - 1])
                 backward = self.activations[level - 1].backward
                 if backward is not None:
                     backward(g, saved[level - 1])
+                gT = g.t()
         return {"loss": loss, "y_pred": y_pred}
 
 
