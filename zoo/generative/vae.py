@@ -140,7 +140,9 @@ class VAE(Sampler, Transformer, Neural):
         u = 0.5 if self.levels else 0.0  # the mean of the noise that fills the gaps
         mean = np.average(rows, axis=0, weights=w)
         spread = np.average((rows - mean) ** 2, axis=0, weights=w) + (1 / 12 if self.levels else 0)
-        constant = spread <= 1e-20 * np.maximum(mean**2, 1e-300)
+        constant = (spread <= 1e-20 * np.maximum(mean**2, 1e-300)) | (
+            (rows.max(axis=0) == rows.min(axis=0)) & (not self.levels)
+        )
         scale = np.sqrt(np.where(constant, 1, spread))
         self.shift_, self.scale_ = mean + u, scale
 

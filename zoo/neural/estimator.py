@@ -13,7 +13,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 
 from zoo.base import Classifier, Estimator, Regressor, Steps
 from zoo.inputs import n_rows, take
@@ -173,9 +172,7 @@ class Neural(Estimator, abstract=True):
     def _learn(self, X: Any, y: Any, w: Any, val: Any, resume: bool, steps: Steps) -> None:
         device = resolve_device(self.device, self.dtype_)
         if not resume:
-            # None must not draw from the generator that everybody shares.
-            state = np.random.RandomState() if self.random_state is None else self.random_state
-            self.seed_ = int(check_random_state(state).randint(2**31 - 1))
+            self.seed_ = int(self._random_source().randint(2**31 - 1))
             self._measure(X, y, w)
             self.spec_ = self._spec(X, y)
             self.net_ = self._build_net(device)
@@ -458,6 +455,8 @@ def location_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.
     """Return the weighted mean and standard deviation of each column; constant columns get 1."""
     mean = np.average(X, axis=0, weights=w)
     scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
-    # A column whose spread is rounding of its mean is constant.
-    constant = scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    # The sum behind the mean rounds, so a constant column may seem to have a spread.
+    constant = (X.max(axis=0) == X.min(axis=0)) | (
+        scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    )
     return mean.astype(X.dtype), np.where(constant, 1, scale).astype(X.dtype)

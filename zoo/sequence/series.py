@@ -43,7 +43,11 @@ class OnSeries(Neural, abstract=True):
         mean = np.einsum("nt,nct->c", weight, x)[:, None] / total
         spread = np.einsum("nt,nct->c", weight, (x - mean) ** 2)[:, None] / total
         self.x_mean_ = mean.astype(x.dtype)
-        self.x_scale_ = np.sqrt(np.where(spread <= 1e-20 * mean**2, 1, spread)).astype(x.dtype)
+        outside = (true == 0)[:, None]
+        most = np.where(outside, -np.inf, x).max(axis=(0, 2))
+        least = np.where(outside, np.inf, x).min(axis=(0, 2))
+        constant = (most == least)[:, None] | (spread <= 1e-20 * mean**2)
+        self.x_scale_ = np.sqrt(np.where(constant, 1, spread)).astype(x.dtype)
 
     def _prepare(self, X: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         x = (X["x"] - self.x_mean_) / self.x_scale_
