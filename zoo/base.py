@@ -36,7 +36,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import Tags, compute_class_weight
+from sklearn.utils import Tags, check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -367,9 +367,9 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             data.update(resume=resume, steps=steps)
             self._learn(**{name: data[name] for name in self.learns})
             steps.finish()
-        except BaseException:
+        except BaseException as error:
             # An engine that was interrupted in a usable state has said so by setting _fitted_.
-            if not self.__sklearn_is_fitted__():
+            if isinstance(error, Exception) or not self.__sklearn_is_fitted__():
                 _restore(self, before)
             raise
         self._fitted_ = True
@@ -456,6 +456,11 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
 
     def _learn(self, **data: Any) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not say how it learns")
+
+    def _random_source(self) -> np.random.RandomState:
+        """Return the generator that ``random_state`` means; None never means the shared one."""
+        state = getattr(self, "random_state", None)
+        return check_random_state(np.random.RandomState() if state is None else state)
 
     def _checked(self, X: Any) -> Any:
         """Return X checked against what was fitted, in the precision of the fit."""

@@ -3,7 +3,6 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from zoo.base import Regressor, Transformer
@@ -149,9 +148,7 @@ class MatrixFactorization(Regressor, Transformer):
         seen = np.concatenate([self.seen_, pairs]) if resume else pairs
         seen = np.column_stack(np.divmod(np.unique(seen @ [len(item_ids), 1]), len(item_ids)))
         w = np.ones(len(y)) if w is None else w
-        # None must not draw from the generator that everybody shares.
-        state = np.random.RandomState() if self.random_state is None else self.random_state
-        seed = check_random_state(state).randint(2**31 - 1)
+        seed = self._random_source().randint(2**31 - 1)
         shape = (len(user_ids), len(item_ids))
         if resume:
             problem = self._go_on(users, items, y, w, shape, seed)
