@@ -1,8 +1,9 @@
 """The registry: which methods there are, found on disk and kept in an index.
 
 Nobody lists estimators by hand: ``python -m zoo.registry`` walks the families, reads every card and
-writes ``zoo/index.json`` (read for listings, without importing a single class) and
-``zoo/__init__.pyi`` (the public names); ``python -m zoo.registry linear`` reads one family anew. A test compares both with the modules on disk.
+writes ``zoo/index.json`` (read for listings, without importing a single class),
+``zoo/__init__.pyi`` (the public names) and the README's table. ``python -m zoo.registry linear``
+reads one family anew. Tests compare all three with the modules on disk.
 """
 
 import importlib
@@ -22,6 +23,8 @@ FUNCTIONS = {
     "persist": ("ZooFileError", "load", "save"),
     "registry": ("all_estimators", "card", "matching"),
 }
+# The place of the table of methods in the README.
+TABLE_BEGINS, TABLE_ENDS = "|---|---|", "\n## The contract"
 # Public modules.
 MODULES = ("conformance",)
 
@@ -259,11 +262,28 @@ def build(families: tuple[str, ...] = FAMILIES) -> tuple[str, str]:
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "\n".join(stub)
 
 
+def table() -> str:
+    """Return the methods of each family as the rows of a Markdown table."""
+    rows = entries()
+    lines = []
+    for family in FAMILIES:
+        names = [row["name"] for row in rows if row["module"].split(".")[1] == family]
+        if names:
+            lines.append(f"| {family} | {', '.join(names)} |")
+    return "\n".join(lines)
+
+
 def write(families: tuple[str, ...] = FAMILIES) -> None:
     """Write the index and the stub."""
     index, stub = build(families)
     (ROOT / "index.json").write_text(index, encoding="utf-8")
     (ROOT / "__init__.pyi").write_text(stub, encoding="utf-8")
+    readme = ROOT.parent / "README.md"
+    if readme.exists():  # a checkout, not an installation
+        head, rest = readme.read_text(encoding="utf-8").split(TABLE_BEGINS)
+        _, tail = rest.split(TABLE_ENDS)
+        text = f"{head}{TABLE_BEGINS}\n{table()}\n{TABLE_ENDS}{tail}"
+        readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
