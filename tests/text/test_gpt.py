@@ -213,12 +213,13 @@ def test_cache_changes_nothing(model):
         assert all(text.startswith(prompt) for text, prompt in zip(fast, prompts, strict=True))
 
 
-def test_cached_logits_equal_uncached_ones(model):
+@pytest.mark.parametrize("lengths", [(3, 15, 1, 40), (2, 2), (7,)])
+def test_cached_logits_equal_uncached_ones(model, lengths):
     from zoo.text._writing import Context
 
     rng = np.random.default_rng(0)
     n = model.spec_["n_tokens"]
-    prompts = [np.r_[0, rng.integers(2, n, size=k)] for k in (3, 15, 1, 40)]
+    prompts = [np.r_[0, rng.integers(2, n, size=k)] for k in lengths]
     decoder = model.net_.module_.eval()
     with torch.inference_mode():
         contexts = [Context(decoder, prompts, cached) for cached in (True, False)]

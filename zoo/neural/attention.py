@@ -47,16 +47,16 @@ class KeyValueCache:
     def __init__(
         self, n_layers: int, rows: int, n_heads: int, length: int, head_width: int, like: Tensor
     ) -> None:
-        shape = (n_layers, rows, n_heads, length, head_width)
-        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
-        self.lengths = torch.zeros(rows, dtype=torch.int64, device=like.device)
-        # The length of all rows, where they have the same one: then no mask is needed.
-        self.even: int | None = 0
+        # Keys and values side by side, so that a token is written at once.
+        shape = (rows, 2, n_heads, length, head_width)
+        self.pairs = [like.new_zeros(shape) for _ in range(n_layers)]
+        self.begin(torch.zeros(rows, dtype=torch.int64, device=like.device))
 
     def begin(self, lengths: Tensor) -> None:
         """Say how many tokens of each row the coming call holds, the first ones of the cache."""
         self.lengths = lengths
         low, high = int(lengths.min()), int(lengths.max())
+        # The length of all rows, where they have the same one: then no mask is needed.
         self.even = high if low == high else None
 
     def advance(self) -> None:
@@ -64,32 +64,40 @@ class KeyValueCache:
         self.lengths = self.lengths + 1
         self.even = None if self.even is None else self.even + 1
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Write new keys and values; return all of them, and which ones a row may look at."""
-        K, V = self.keys[layer], self.values[layer]
-        if k.shape[2] > 1:  # the first tokens of every row; what pads the shorter ones is
-            K[:, :, : k.shape[2]], V[:, :, : k.shape[2]] = k, v  # overwritten before it is seen
-            return k, v, None
-        if self.even is not None:
-            n = self.even
-            K[:, :, n - 1], V[:, :, n - 1] = k[:, :, 0], v[:, :, 0]
-            return K[:, :, :n], V[:, :, :n], None
-        row = torch.arange(len(k), device=k.device)
-        K[row, :, self.lengths - 1], V[row, :, self.lengths - 1] = k[:, :, 0], v[:, :, 0]
+    def extend(self, layer: int, kv: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Write keys and values (rows, 2, heads, time, head width); return what a row looks at.
+
+        Returns
+        -------
+        k, v : tensors of shape (rows, heads, time so far, head width)
+            Old and new ones.
+        seen : bool Tensor or None
+            Mask, where the rows differ in length.
+        """
+        pairs, n = self.pairs[layer], self.even
+        if kv.shape[3] > 1:  # the first tokens of every row; what pads the shorter ones is
+            pairs[:, :, :, : kv.shape[3]] = kv  # overwritten before it is seen
+            return kv[:, 0], kv[:, 1], None
+        if n is not None:
+            pairs[:, :, :, n - 1 : n] = kv
+            return pairs[:, 0, :, :n], pairs[:, 1, :, :n], None
+        row = torch.arange(len(kv), device=kv.device)
+        pairs[row, :, :, self.lengths - 1] = kv[:, :, :, 0]
         n = int(self.lengths.max())
-        seen = torch.arange(n, device=k.device) < self.lengths[:, None]
-        return K[:, :, :n], V[:, :, :n], seen[:, None, None, :]
+        seen = torch.arange(n, device=kv.device) < self.lengths[:, None]
+        return pairs[:, 0, :, :n], pairs[:, 1, :, :n], seen[:, None, None, :]
 
     def replace(self, rows: Tensor, other: "KeyValueCache") -> None:
         """Take over another cache's rows as the given rows of this one."""
-        self.keys[:, rows], self.values[:, rows] = other.keys, other.values
+        for mine, theirs in zip(self.pairs, other.pairs, strict=True):
+            mine[rows] = theirs
         lengths = self.lengths.clone()
         lengths[rows] = other.lengths
         self.begin(lengths)
 
     def keep(self, rows: Tensor) -> None:
         """Forget the other rows."""
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+        self.pairs = [pairs[rows] for pairs in self.pairs]
         self.begin(self.lengths[rows])
 
 
@@ -127,17 +135,17 @@ class Rotary(nn.Module):
         self.register_buffer("cos", angle.cos().to(dtype), persistent=False)
         self.register_buffer("sin", angle.sin().to(dtype), persistent=False)
 
-    def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Return cosines and sines for `rotate` at positions (time,) or (rows, time)."""
-        cos, sin = self.cos[position], self.sin[position]  # type: ignore[index]
-        return (cos, sin) if position.ndim == 1 else (cos[:, None], sin[:, None])
+    def forward(self, position: Tensor) -> Tensor:
+        """Return cos + i sin for `rotate` at positions (time,) or (rows, time)."""
+        turn = torch.complex(self.cos[position], self.sin[position])  # type: ignore[index]
+        return turn if position.ndim == 1 else turn[:, None]
 
 
-def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair of columns of queries or keys."""
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = turn
-    return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn queries or keys (rows, heads, time, head width): pairs of columns as complex numbers."""
+    real = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    pairs = torch.view_as_complex(real.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -173,14 +181,14 @@ class Attention(nn.Module):
     def _project(self, x: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries of x, keys and values of x or of another sequence, by heads."""
         if memory is None:
-            q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).unbind(2)
-        else:
-            d = x.shape[-1]
-            W, b = self.qkv.weight, self.qkv.bias
-            q = F.linear(x, W[:d], None if b is None else b[:d]).unflatten(-1, (self.n_heads, -1))
-            kv = F.linear(memory, W[d:], None if b is None else b[d:])
-            k, v = kv.unflatten(-1, (2, self.n_heads, -1)).unbind(2)
-        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+            q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+            return q, k, v
+        d = x.shape[-1]
+        W, b = self.qkv.weight, self.qkv.bias
+        q = F.linear(x, W[:d], None if b is None else b[:d])
+        kv = F.linear(memory, W[d:], None if b is None else b[d:])
+        k, v = kv.unflatten(-1, (2, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+        return q.unflatten(-1, (self.n_heads, -1)).transpose(1, 2), k, v
 
     def forward(
         self,
@@ -189,7 +197,7 @@ class Attention(nn.Module):
         memory: Tensor | None = None,
         mask: Tensor | None = None,
         causal: bool = False,
-        turn: tuple[Tensor, Tensor] | None = None,
+        turn: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
     ) -> Tensor:
@@ -205,8 +213,8 @@ class Attention(nn.Module):
             True where a query may look.
         causal : bool
             A query looks at keys up to its own place; ``mask`` must then be None.
-        turn : pair of tensors, optional
-            Rotary positions of the tokens of x.
+        turn : complex Tensor, optional
+            Rotary positions of the tokens of x, from `Rotary`.
         cache : KeyValueCache, optional
             Where earlier keys and values of this ``layer`` are, and the new ones go.
         """
@@ -214,7 +222,7 @@ class Attention(nn.Module):
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
         if cache is not None:
-            k, v, seen = cache.extend(layer, k, v)
+            k, v, seen = cache.extend(layer, torch.stack([k, v], 1))
             mask = seen if mask is None else mask
             causal = causal and q.shape[2] > 1
         if self.training and self.drop.p > 0:
@@ -224,13 +232,26 @@ class Attention(nn.Module):
         output: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return output
 
+    def step(self, x: Tensor, turn: Tensor | None, cache: KeyValueCache, layer: int) -> Tensor:
+        """Look up for one more token a row, (rows, width): `forward` in fewer calls.
+
+        A token's arithmetic takes less time than calling modules: their ``forward`` is called, and
+        hooks are not.
+        """
+        qkv = self.qkv.forward(x).view(x.shape[0], 3, self.n_heads, 1, -1)
+        if turn is not None:
+            qkv = torch.cat([rotate(qkv[:, :2], turn.unsqueeze(-3)), qkv[:, 2:]], 1)
+        k, v, seen = cache.extend(layer, qkv[:, 1:])
+        y = F.scaled_dot_product_attention(qkv[:, 0], k, v, attn_mask=seen)
+        return self.out.forward(y.view(x.shape))
+
     def weights(
         self,
         x: Tensor,
         *,
         mask: Tensor | None = None,
         causal: bool = False,
-        turn: tuple[Tensor, Tensor] | None = None,
+        turn: Tensor | None = None,
     ) -> Tensor:
         """Return how much each query takes from each key, (rows, heads, time, time)."""
         q, k, _ = self._project(x, None)
@@ -258,6 +279,10 @@ class FeedForward(nn.Sequential):
             activation(act),
             nn.Linear(hidden, width, bias=bias),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the three."""
+        return self[2].forward(self[1].forward(self[0].forward(x)))
 
 
 def balance_loss(probability: Tensor, choice: Tensor) -> Tensor:
@@ -384,7 +409,7 @@ class TransformerBlock(nn.Module):
         *,
         mask: Tensor | None = None,
         causal: bool = False,
-        turn: tuple[Tensor, Tensor] | None = None,
+        turn: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
         balance: list[Tensor] | None = None,
@@ -397,3 +422,8 @@ class TransformerBlock(nn.Module):
         )
         h = self.norm2(x)
         return x + self.drop(self.feed_forward(h, balance) if self.mixed else self.feed_forward(h))
+
+    def step(self, x: Tensor, turn: Tensor | None, cache: KeyValueCache, layer: int) -> Tensor:
+        """Pass on one more token a row, (rows, width): what `forward` does when not training."""
+        x = x + self.attention.step(self.norm1.forward(x), turn, cache, layer)
+        return x + self.feed_forward.forward(self.norm2.forward(x))

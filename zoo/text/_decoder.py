@@ -102,18 +102,29 @@ class Decoder(nn.Module):
         normed: Tensor = self.norm(h)
         return normed
 
+    def step(self, x: Tensor, cache: KeyValueCache) -> Tensor:
+        """Return the logits after one more token of each row, (rows, n_tokens)."""
+        h = self.embed(x)
+        even = cache.even
+        place: Any = cache.lengths - 1 if even is None else slice(even - 1, even)
+        turn = None
+        if self.place is not None:
+            h = h + self.place.weight[place]
+        elif self.rotary is None:
+            h = h + self.code[place]  # type: ignore[index]
+        else:
+            turn = self.rotary(cache.lengths[:, None] - 1)
+        for layer, block in enumerate(self.blocks):
+            h = block.step(h, turn, cache, layer)
+        logits: Tensor = self.head(self.norm(h))
+        return logits
+
     def _positions(self, x: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor | None]:
         """Return the place of each token in its document and, for several documents, the mask."""
-        n = x.shape[1]
-        if cache is not None:
-            # One document a row; what is new is all of it, or its last token.
-            if n > 1 or cache.even == 1:
-                return torch.arange(n, device=x.device), None
-            if cache.even is not None:
-                return torch.tensor([cache.even - 1], device=x.device), None
-            return cache.lengths[:, None] - 1, None
-        index = torch.arange(n, device=x.device)
+        index = torch.arange(x.shape[1], device=x.device)
         begins = x == END
+        if cache is not None:  # one document a row
+            return index, None
         if not begins[:, 1:].any():
             return index, None
         document = begins.cumsum(1)

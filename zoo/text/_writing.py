@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from zoo.neural.attention import KeyValueCache
 from zoo.text._decoder import Decoder
+from zoo.text._single import SingleRow, serves
 from zoo.text._tokens import END
 from zoo.text._windows import padded, window_start, windows_of_document
 
@@ -25,6 +26,11 @@ class Context:
         self.starts = np.array([window_start(len(t), decoder.block_size) for t in self.texts])
         self.device = decoder.head.weight.device
         self.cache: KeyValueCache | None = None
+        self.single = self._single()
+
+    def _single(self) -> SingleRow | None:
+        one = self.cached and serves(self.decoder, len(self.texts))
+        return SingleRow(self.decoder) if one else None
 
     def begin(self) -> Tensor:
         """Return the logits of the token after each text."""
@@ -48,8 +54,9 @@ class Context:
             kept[moved] = 0
             cache.begin(kept)
         cache.advance()
-        x = torch.tensor(tokens, device=self.device)[:, None]
-        logits: Tensor = self.decoder.head(self.decoder.states(x, cache)[:, 0])
+        if self.single is not None:
+            return torch.from_numpy(self.single.step(tokens[0], cache))[None]
+        logits = self.decoder.step(torch.tensor(tokens, device=self.device), cache)
         if len(moved):
             rows = torch.as_tensor(moved, device=self.device)
             fresh, other = self._read(moved)
@@ -64,6 +71,7 @@ class Context:
         self.starts = self.starts[rows]
         if self.cache is not None:
             self.cache.keep(torch.as_tensor(rows, device=self.device))
+            self.single = self._single()
 
     def _read(self, rows: Sequence[int]) -> tuple[Tensor, KeyValueCache | None]:
         """Read windows from their start; return the logits behind them and a cache of them."""
@@ -119,8 +127,8 @@ def write(
         context = Context(decoder, prompts, cached)
         logits = context.begin()
         for step in range(n):
-            if hidden:
-                logits[:, list(hidden)] = -torch.inf
+            for token in hidden:
+                logits[:, token] = -torch.inf
             tokens = choose(logits, uniform()[alive], temperature, top_k, top_p)
             going = np.flatnonzero(tokens != END)
             for i in going:
@@ -155,22 +163,20 @@ def choose(
     if temperature == 0 or top_k == 1:
         best: np.ndarray = logits.argmax(-1).cpu().numpy()
         return best
-    s = logits.double().cpu() / temperature
+    s = logits.double().cpu().numpy() / temperature
     if top_k is not None and top_k < s.shape[1]:
-        s = s.masked_fill(s < s.topk(top_k).values[:, -1:], -torch.inf)
-    p = s.softmax(-1)
+        s[s < np.partition(s, -top_k, axis=1)[:, [-top_k]]] = -np.inf
+    p = np.exp(s - s.max(axis=1, keepdims=True))
     if top_p < 1:
-        ranked, order = p.sort(dim=-1, descending=True, stable=True)
+        order = np.argsort(-p, axis=1, kind="stable")
+        ranked = np.take_along_axis(p, order, axis=1)
         # What comes before a token decides on it, so that the first one always stays.
-        ranked[ranked.cumsum(-1) - ranked >= top_p] = 0
-        p = torch.zeros_like(p).scatter(-1, order, ranked)
-    total = p.cumsum(-1)
-    target = torch.from_numpy(u)[:, None] * total[:, -1:]
-    # right=True passes over tokens of probability 0, which add nothing to the sum.
-    chosen = torch.searchsorted(total, target, right=True)[:, 0]
-    last: Tensor = (p > 0).long().cumsum(-1).argmax(-1)
-    picked: np.ndarray = torch.minimum(chosen, last).numpy()
-    return picked
+        ranked[ranked.cumsum(axis=1) - ranked >= top_p * ranked.sum(axis=1, keepdims=True)] = 0
+        np.put_along_axis(p, order, ranked, axis=1)
+    total = p.cumsum(axis=1)
+    # The first token whose sum is above the target; one of probability 0 adds nothing to the sum.
+    picked: np.ndarray = (total <= u[:, None] * total[:, -1:]).sum(axis=1)
+    return np.minimum(picked, (total < total[:, -1:]).sum(axis=1))
 
 
 def read(
