@@ -438,10 +438,11 @@ class SmallBatches:
         return DataLoader(dataset, batch_size=10)
 
 
-class LastStep:
+class DoubledReport:
     def get_train_step_accumulator(self):
         accumulator = super().get_train_step_accumulator()
-        accumulator.store_step = lambda step: setattr(accumulator, "step", step)
+        get_step = accumulator.get_step
+        accumulator.get_step = lambda: {**get_step(), "loss": 2 * get_step()["loss"]}
         return accumulator
 
 
@@ -501,7 +502,7 @@ MIXINS = [
     ScaledValidation,
     TwoPasses,
     SmallBatches,
-    LastStep,
+    DoubledReport,
     ClipsItself,
     CountsBatches,
     NoisyNotify,
@@ -542,7 +543,7 @@ def test_overridden_methods_are_called(mixin, kind, data):
     differs = curves(plain) != curves(got) or not np.allclose(
         plain.predict(data[0]), got.predict(data[0])
     )
-    assert differs or mixin is LastStep
+    assert differs
 
 
 @pytest.mark.parametrize("name", ["infer", "get_loss", "train_step_single", "train_step"])
@@ -620,9 +621,10 @@ def test_a_row_of_weight_zero_changes_nothing_whatever_it_holds(kind, data):
     w = np.ones(N)
     w[::5] = 0
     a = weighted(kind, 16).fit(X, y, sample_weight=w)
-    X[::5], y[::5] = 1e6, 0
+    X[::5], y[::5] = np.inf, 0
     b = weighted(kind, 16).fit(X, y, sample_weight=w)
-    assert curves(a) == curves(b)
+    c = weighted(kind, 16).fit(X[w > 0], y[w > 0], sample_weight=w[w > 0])
+    assert curves(a) == curves(b) == curves(c)
 
 
 def test_losses_of_an_epoch_are_weighted_across_batches(data):

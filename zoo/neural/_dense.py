@@ -237,7 +237,11 @@ class DensePath:
         for linear in self.linears:
             own = linear._parameters
             W, b = own["weight"], own["bias"]
-            if not _usual(W, dtype, replace) or not (b is None or _usual(b, dtype, replace)):
+            if (
+                W is None
+                or not _usual(W, dtype, replace)
+                or not (b is None or _usual(b, dtype, replace))
+            ):
                 return None
             params.append((W, b))
         return params

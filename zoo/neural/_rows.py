@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 CHUNK_BYTES = 2**20
 
 
-class Batch(tuple):
+class Batch(tuple[Any, Any]):
     """A pair ``(X, y)``, as skorch expects it, which also carries the weights of its rows."""
 
     w: torch.Tensor | None = None
@@ -155,7 +155,7 @@ class Batches:
                 f"batch_size is {batch_size}, but it must be a positive integer (or -1 for all "
                 "rows in one batch)."
             )
-        self.loader: DataLoader | None = None
+        self.loader: DataLoader[Any] | None = None
         if loader or not self._slice(dataset):
             self.loader = DataLoader(
                 dataset, batch_size=self.batch_size, shuffle=shuffle, generator=generator, **loader
@@ -171,15 +171,14 @@ class Batches:
         # A subclass may override __getitem__ or transform; only the two known classes are sliced.
         if type(dataset) not in (Rows, Dataset):
             return False
-        X, y = as_columns(dataset.X), None
+        X = as_columns(dataset.X)
         if X is None:
             return False
-        if dataset.y is not None:
-            y = as_columns(dataset.y)
-            if y is None:
-                return False
+        y = (None, []) if dataset.y is None else as_columns(dataset.y)
+        if y is None:
+            return False
         self.X_keys, self.X_columns = X
-        self.y_keys, self.y_columns = (None, []) if y is None else y
+        self.y_keys, self.y_columns = y
         w = getattr(dataset, "w", None)
         self.w_columns = [] if w is None else [as_column(w)]
         self.n = len(dataset) if self.index is None else len(self.index)

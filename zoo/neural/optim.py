@@ -34,7 +34,7 @@ class Fused(Optimizer):
         Optimizer.add_param_group.__wrapped__(self, param_group)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
-        return Optimizer.state_dict.__wrapped__(self)  # type: ignore[attr-defined, no-any-return]
+        return Optimizer.state_dict.__wrapped__(self)  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         Optimizer.load_state_dict.__wrapped__(self, state_dict)  # type: ignore[attr-defined]

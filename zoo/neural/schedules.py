@@ -160,12 +160,23 @@ class Schedule(LRScheduler):
             scheduler_kwargs.setdefault("last_epoch", self.batch_idx_ - 1)
         elif policy is not lr_scheduler.ReduceLROnPlateau:
             scheduler_kwargs.setdefault("last_epoch", len(rows) - 1)
+        seen = True
         if net.history:
             # Training goes on with an optimiser that perhaps no schedule has seen, for instance
             # after set_params(schedule=...): then its present rate is the one to start from.
             for group in net.optimizer_.param_groups:
+                seen = "initial_lr" in group
                 group.setdefault("initial_lr", group["lr"])
-        return super()._get_scheduler(net, policy, **scheduler_kwargs)
+        groups = net.optimizer_.param_groups
+        rates = [group["lr"] for group in groups]
+        scheduler = super()._get_scheduler(net, policy, **scheduler_kwargs)
+        if rows and seen and self.step_every == "epoch":
+            # The last epoch's end has brought the rate to where it is; a scheduler that is built
+            # in the middle would take that step a second time.
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate
+            scheduler._last_lr = rates
+        return scheduler
 
     def __getstate__(self) -> dict[str, Any]:
         # Rebuilt when training begins; kept, it would carry a second copy of the optimiser.
@@ -191,7 +202,7 @@ SCHEDULES: dict[str, tuple[type, str, str]] = {
 def _lengths(name: str, max_epochs: int, batches: int) -> dict[str, Any]:
     """Return the options that depend on the length of the training."""
     total = max(1, max_epochs * batches)
-    return {
+    lengths: dict[str, dict[str, Any]] = {
         "step": {"step_size": max(1, max_epochs // 3), "gamma": 0.1},
         "plateau": {"factor": 0.1, "patience": 5},
         "exponential": {"gamma": 0.95},
@@ -199,7 +210,8 @@ def _lengths(name: str, max_epochs: int, batches: int) -> dict[str, Any]:
         "warm_restarts": {"T_0": max(1, max_epochs // 7), "T_mult": 2},
         "noam": {"warm_up": max(1, min(4000, total // 10))},
         "warm_up_cosine": {"warm_up": max(1, total // 10), "total": total},
-    }[name]
+    }
+    return lengths[name]
 
 
 def describe() -> str:
