@@ -44,10 +44,10 @@ class Decoder(nn.Module):
         elif positions == "rotary":
             self.rotary = Rotary(width // n_heads, block_size)
         else:
-            code = PositionalEncoding(width, block_size)
+            code: Any = PositionalEncoding(width, block_size)
             self.register_buffer("code", code.table, persistent=False)
         self.drop = Dropout(dropout)
-        self.blocks = nn.ModuleList(
+        self.blocks: Any = nn.ModuleList(
             TransformerBlock(
                 width,
                 n_heads,

@@ -102,7 +102,7 @@ class LanguageModel(Sampler, Transformer, Tokenized, abstract=True):
     schedule: Annotated[
         TextSchedule | tuple[TextSchedule, dict[str, float]] | None,
         Fixed("it belongs to the budget"),
-    ] = "warm_up_cosine"
+    ] = "warm_up_cosine"  # type: ignore[assignment]
 
     max_epochs = 20
     batch_size = 12

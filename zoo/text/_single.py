@@ -92,7 +92,7 @@ class _Norm:
     def __init__(self, module: nn.Module) -> None:
         self.centred = isinstance(module, nn.LayerNorm)
         self.gain = _array(next(module.parameters()))
-        self.eps, self.width = module.eps, len(self.gain)
+        self.eps, self.width = float(module.eps), len(self.gain)  # type: ignore[arg-type]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         if self.centred:

@@ -59,7 +59,7 @@ class Context:
         logits = self.decoder.step(torch.tensor(tokens, device=self.device), cache)
         if len(moved):
             rows = torch.as_tensor(moved, device=self.device)
-            fresh, other = self._read(moved)
+            fresh, other = self._read(moved.tolist())
             assert other is not None
             cache.replace(rows, other)
             logits[rows] = fresh
