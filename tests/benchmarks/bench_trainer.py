@@ -59,7 +59,7 @@ def build(
         **more,
     }
     if side == "skorch":
-        return skorch.NeuralNet(Wrapped(net), nn.CrossEntropyLoss, **options)
+        return skorch.NeuralNet(net, nn.CrossEntropyLoss, **options)
     module = Wrapped(net) if side == "any module" else net
     return Trainer(module, nn.CrossEntropyLoss, iterator_train__shuffle=False, **options)
 

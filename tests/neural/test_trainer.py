@@ -22,11 +22,12 @@ from skorch.callbacks import (
     Unfreezer,
 )
 from skorch.dataset import ValidSplit
+from skorch.exceptions import DeviceWarning
 from torch import nn
 from torch.optim.lr_scheduler import CyclicLR, ExponentialLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader
 
-from zoo.neural import augment, blocks, optim
+from zoo.neural import augment, blocks, optim, trainer
 from zoo.neural.trainer import Trainer
 
 N, D, K = 150, 6, 3
@@ -1140,3 +1141,36 @@ def test_cuda_trains_as_the_cpu_does(data):
     assert curves(noise) == curves(random_fit(data, device="cuda"))
     again = pickle.loads(pickle.dumps(noise))
     assert curves(again.partial_fit(*data)) == curves(noise.partial_fit(*data))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_net_from_a_gpu_loads_and_trains_on_a_cpu(data):
+    state = random_fit(data).__getstate__()
+    # what differs in the state of a net trained on a GPU, as it arrives on a machine without
+    state["device"] = "cuda"
+    seed, _ = state["noise_generator_"]
+    state["noise_generator_"] = (seed, torch.zeros(16, dtype=torch.uint8))
+    net = Trainer.__new__(Trainer)
+    with pytest.warns(DeviceWarning):
+        net.__setstate__(state)
+    assert net.device == "cpu"
+    assert net.noise_generator_.device.type == "cpu"
+    net.partial_fit(*data)
+    assert len(net.history) == 6
+    assert net.history[-1, "train_loss"] < net.history[0, "train_loss"]
+
+
+@pytest.mark.parametrize("serial", [True, False])
+def test_small_networks_train_in_one_thread_and_nothing_else_is_changed(serial, data, monkeypatch):
+    threads = []
+
+    class Watching(Wrapped):
+        def forward(self, X):
+            threads.append(torch.get_num_threads())
+            return super().forward(X)
+
+    monkeypatch.setattr(trainer, "SERIAL_PRODUCT", 2**25 if serial else 1)
+    before = torch.get_num_threads()
+    Trainer(build(Watching), nn.CrossEntropyLoss, max_epochs=1).fit(*data)
+    assert set(threads) == {1 if serial else before}
+    assert torch.get_num_threads() == before

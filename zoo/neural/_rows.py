@@ -174,7 +174,7 @@ class Batches:
         X = as_columns(dataset.X)
         if X is None:
             return False
-        y = (None, []) if dataset.y is None else as_columns(dataset.y)
+        y: Any = (None, []) if dataset.y is None else as_columns(dataset.y)
         if y is None:
             return False
         self.X_keys, self.X_columns = X
