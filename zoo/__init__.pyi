@@ -23,6 +23,10 @@ from .svm.svr import SVR as SVR
 from .text.gpt import GPT as GPT
 from .trees.boosting import BoostingClassifier as BoostingClassifier
 from .trees.boosting import BoostingRegressor as BoostingRegressor
+from .trees.decision_tree import DecisionTreeClassifier as DecisionTreeClassifier
+from .trees.decision_tree import DecisionTreeRegressor as DecisionTreeRegressor
+from .trees.random_forest import RandomForestClassifier as RandomForestClassifier
+from .trees.random_forest import RandomForestRegressor as RandomForestRegressor
 from .vision.convnet import ConvNetClassifier as ConvNetClassifier
 from .vision.convnet import ConvNetRegressor as ConvNetRegressor
 from . import conformance as conformance

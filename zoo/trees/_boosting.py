@@ -19,11 +19,14 @@ from zoo.params import (
     Search,
     Seed,
     Tolerance,
+    Whole,
 )
 from zoo.trees.columns import constraint_sets, find_categories, monotone_directions
 
 Leaves = Annotated[int, Interval(2, None), Search(4, 256, log=True)]
-Features = list[int] | tuple[int, ...]
+Column = Whole | str
+Features = list[Column] | tuple[Column, ...]
+Direction = Annotated[int, Interval(-1, 1)]
 
 
 class Boosting(Estimator, abstract=True):
@@ -52,7 +55,7 @@ class Boosting(Estimator, abstract=True):
     ] = "from_dtype"
     cat_smooth: NonNegative = 10.0
     monotone_constraints: Annotated[
-        dict[Any, int] | list[int] | tuple[int, ...] | np.ndarray | None,
+        dict[Any, Direction] | list[Direction] | tuple[Direction, ...] | np.ndarray | None,
         Fixed("it states what is known of the task"),
     ] = None
     interaction_constraints: Annotated[

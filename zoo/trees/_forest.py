@@ -1,9 +1,9 @@
 """The record grower: one whole tree on rows that are moved so that every node lies in one piece.
 
-A row is a record ``[targets | row number | codes]``. A bootstrap sample is copied into records once;
-a split swaps records in place, so that all work on a node reads memory in order. A target is packed
+A row is a record ``[targets | row number | codes]``. A bootstrap sample is copied into records
+once; a split swaps records in place, so that all work on a node reads memory in order. A target is packed
 as in ``_grow``: ``(w y << 32) + w`` in whole numbers (regression, two classes), or
-``(label << 32) + w`` (more classes), so that sums are exact and independent of the order of rows.
+``(label << 32) + w`` (more classes), so that sums are exact, whatever the order of rows.
 
 Codes are bins (uint8) or the ranks of the distinct values (uint16), which makes cuts exact. Trees
 are independent: a forest runs ``grow_tree`` in plain threads.
@@ -12,10 +12,14 @@ are independent: a forest runs ``grow_tree`` in plain threads.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 SQUARED, GINI, ENTROPY, POISSON = range(4)
 """Criteria. Two classes by Gini are SQUARED on 0 and 1; sums of outputs are taken for each."""
+UNKNOWN = 2
+"""Missing values go with the larger part."""
 FEW = 20
 """Nodes of so few records are sorted; larger ones fill a histogram."""
 
@@ -28,6 +32,7 @@ class Rules(NamedTuple):
 
     criterion: int
     max_depth: int  # 0: no limit
+    max_leaves: int  # 0: no limit; else the leaf that gains most is split first
     max_features: int
     min_split: int
     min_leaf: int
@@ -35,6 +40,7 @@ class Rules(NamedTuple):
     min_gain: float  # likewise
     random_cut: bool
     seed: int
+    slack: float  # rounding of packed targets, 0 where they are exact
 
 
 class Plain(NamedTuple):
@@ -62,6 +68,16 @@ def _random(state):
     return z ^ (z >> np.uint64(31))
 
 
+@intrinsic
+def _lowest(typingctx, bits):
+    """Place of the lowest bit that is set; at least one must be."""
+
+    def codegen(context, builder, sig, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
 @inner
 def _xlogx(x, total):
     return x * np.log(x / total) if x > 0.0 else 0.0
@@ -81,7 +97,8 @@ def _fit(sums, criterion, classes):
                 elif criterion == ENTROPY:
                     out += _xlogx(g, h) + _xlogx(h - g, h)
                 else:
-                    out += _xlogx(g, h)
+                    # A mean of 0 would deny every count: no leaf may have it.
+                    out += _xlogx(g, h) if g > 0.0 else -1e300
     else:
         first = 0
         for q in range(classes.shape[0]):
@@ -122,6 +139,77 @@ def _add(sums, head, i, classes):
 
 
 @inner
+def _same(head, a, b, slack):
+    """Tell whether all packed targets are equal: w y in proportion to w, up to rounding."""
+    for q in range(head.shape[1] - 1):
+        g0, w0 = head[a, q] >> 32, head[a, q] & 0xFFFFFFFF
+        for i in range(a + 1, b):
+            g1, w1 = head[i, q] >> 32, head[i, q] & 0xFFFFFFFF
+            if abs(np.float64(g0) * w1 - np.float64(g1) * w0) > slack * np.float64(w0 + w1):
+                return False
+    return True
+
+
+@inner
+def _groups_of_one(head, codes, a, b, j, hist, touched, code, sums, count, counting):
+    """Do what ``_groups`` does where there is one packed target: the common case, so it is lean."""
+    m = 0
+    if b - a <= FEW:
+        for i in range(a, b):
+            c, v = np.int64(codes[i, j]), head[i, 0]
+            q = m
+            while q > 0 and code[q - 1] > c:
+                code[q], sums[q], count[q] = code[q - 1], sums[q - 1], count[q - 1]
+                q -= 1
+            code[q], sums[q], count[q] = c, v, 1
+            m += 1
+        k = 0
+        for q in range(1, m):
+            if code[q] == code[k]:
+                sums[k] += sums[q]
+                count[k] += 1
+            else:
+                k += 1
+                code[k], sums[k], count[k] = code[q], sums[q], 1
+        return k + 1
+    for i in range(a, b):
+        c = np.uint64(codes[i, j])
+        hist[c, 0] += head[i, 0]
+        touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
+    if counting:
+        for i in range(a, b):
+            hist[np.uint64(codes[i, j]), 1] += 1
+    for word in range(touched.shape[0]):
+        bits = touched[word]
+        touched[word] = np.uint64(0)
+        while bits != np.uint64(0):
+            c = (np.int64(word) << 6) + _lowest(bits)
+            bits &= bits - np.uint64(1)
+            code[m], sums[m], count[m] = c, hist[c, 0], hist[c, 1]
+            hist[c, 0] = hist[c, 1] = 0
+            m += 1
+    return m
+
+
+@inner
+def _cut_of_one(sums, count, m, total, min_weight, min_leaf, n_rows, best):
+    """Best cut between m groups with one packed target under squared loss: place and score."""
+    tg, th = np.float64(total >> 32), np.float64(total & 0xFFFFFFFF)
+    left, rows, at = np.int64(0), 0, -1
+    for g in range(m - 1):
+        left += sums[g]
+        rows += count[g]
+        gl, hl = np.float64(left >> 32), np.float64(left & 0xFFFFFFFF)
+        gr, hr = tg - gl, th - hl
+        score = (gl * gl * hr + gr * gr * hl) / (hl * hr)
+        if score > best and hl >= min_weight and hr >= min_weight and hl * hr > 0.0:
+            if min_leaf > 1 and (rows < min_leaf or n_rows - rows < min_leaf):
+                continue
+            best, at = score, g
+    return at, best
+
+
+@inner
 def _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting):
     """Gather records a .. b by their code of column j, in rising order; return how many codes.
 
@@ -151,34 +239,26 @@ def _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, cou
             _add(sums[q], head, i, classes)
             m += 1
         return m
-    if channels == 1 and classes.shape[0] == 0:
-        for i in range(a, b):
-            c = np.uint64(codes[i, j])
-            hist[c, 0] += head[i, 0]
-            touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
-    else:
-        for i in range(a, b):
-            c = np.uint64(codes[i, j])
-            _add(hist[c, :channels], head, i, classes)
-            touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
+    for i in range(a, b):
+        c = np.uint64(codes[i, j])
+        _add(hist[c, :channels], head, i, classes)
+        touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
     if counting:
         for i in range(a, b):
             hist[np.uint64(codes[i, j]), channels] += 1
     for word in range(touched.shape[0]):
         bits = touched[word]
         touched[word] = np.uint64(0)
-        c = np.int64(word) << 6
         while bits != np.uint64(0):
-            if bits & np.uint64(1):
-                code[m] = c
-                count[m] = hist[c, channels]
-                hist[c, channels] = 0
-                for k in range(channels):
-                    sums[m, k] = hist[c, k]
-                    hist[c, k] = 0
-                m += 1
-            bits >>= np.uint64(1)
-            c += 1
+            c = (np.int64(word) << 6) + _lowest(bits)
+            bits &= bits - np.uint64(1)
+            code[m] = c
+            count[m] = hist[c, channels]
+            hist[c, channels] = 0
+            for k in range(channels):
+                sums[m, k] = hist[c, k]
+                hist[c, k] = 0
+            m += 1
     return m
 
 
@@ -189,6 +269,34 @@ def _is_left(code, last, missing_left, n_codes, is_set, which):
     return code <= last or (missing_left and code == n_codes)
 
 
+@inner
+def _part(words, codes, n_codes, is_cat, tree, node, child):
+    """Part the records of a node in place, from both ends, and make its two children."""
+    a, b, j = np.int64(tree.start[node]), np.int64(tree.end[node]), tree.feature[node]
+    last, missing_left = np.int64(tree.bin[node]), tree.missing_left[node] == 1
+    is_set, nc = is_cat[j] != 0, np.int64(n_codes[j])
+    which = tree.set[node if is_set else 0]
+    lo, hi = a, b - 1
+    while lo <= hi:
+        if _is_left(np.int64(codes[lo, j]), last, missing_left, nc, is_set, which):
+            lo += 1
+        elif not _is_left(np.int64(codes[hi, j]), last, missing_left, nc, is_set, which):
+            hi -= 1
+        else:
+            for q in range(words.shape[1]):
+                words[lo, q], words[hi, q] = words[hi, q], words[lo, q]
+            lo += 1
+            hi -= 1
+    if tree.missing_left[node] == UNKNOWN:
+        tree.missing_left[node] = lo - a >= b - lo
+        if is_set and lo - a >= b - lo:
+            which[nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
+    tree.left[node] = child
+    tree.start[child], tree.end[child] = a, lo
+    tree.start[child + 1], tree.end[child + 1] = lo, b
+    tree.depth[child] = tree.depth[child + 1] = tree.depth[node] + 1
+
+
 @kernel
 def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tree, hist, touched):
     """Grow one tree on records; return its number of nodes.
@@ -196,7 +304,6 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
     ``words`` are the records as int64; ``head`` and ``codes`` are views of the same memory.
     """
     n, p = codes.shape
-    width = words.shape[1]
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(rules.seed)
     order = np.arange(p)
@@ -209,18 +316,36 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
     total = np.zeros(channels, np.int64)
     left = np.zeros(channels, np.int64)
     right = np.zeros(channels, np.int64)
-    which = np.zeros(4, np.uint64)
     best_which = np.zeros(4, np.uint64)
     waiting = np.empty(max(64, n), np.int64)
-    fast = channels == 1 and classes.shape[0] == 0 and rules.criterion == SQUARED
+    flat = sums.reshape(sums.size)
+    alone = channels == 1 and classes.shape[0] == 0
+    fast = alone and rules.criterion == SQUARED and not rules.random_cut
     counting = rules.min_leaf > 1
-    # A node is pure when no cut could gain more than rounding does.
-    n_nodes, n_waiting = 1, 1
-    waiting[0] = 0
+    n_nodes, n_waiting, n_leaves = 1, 0, 1
     tree.start[0], tree.end[0], tree.depth[0] = 0, n, 0
-    while n_waiting > 0:
-        n_waiting -= 1
-        node = waiting[n_waiting]
+    fresh, last_fresh = 0, 0
+    while True:
+        if fresh > last_fresh:
+            # ---- no node waits for its evaluation: split the next one
+            if n_waiting == 0 or (rules.max_leaves > 0 and n_leaves >= rules.max_leaves):
+                break
+            at = n_waiting - 1
+            if rules.max_leaves > 0:
+                for i in range(n_waiting):
+                    u, v = waiting[i], waiting[at]
+                    if tree.gain[u] > tree.gain[v] or (tree.gain[u] == tree.gain[v] and u < v):
+                        at = i
+            node = waiting[at]
+            n_waiting -= 1
+            waiting[at] = waiting[n_waiting]
+            _part(words, codes, n_codes, is_cat, tree, node, n_nodes)
+            fresh, last_fresh = n_nodes, n_nodes + 1
+            n_nodes += 2
+            n_leaves += 1
+            continue
+        node = fresh
+        fresh += 1
         a, b = np.int64(tree.start[node]), np.int64(tree.end[node])
         tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
         tree.bin[node], tree.next[node], tree.missing_left[node] = 0, 0, 1
@@ -231,23 +356,24 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
         for k in range(channels):
             total[k] = 0
         same = True
-        for i in range(a, b):
-            _add(total, head, i, classes)
-            for q in range(head.shape[1] - 1):
-                # Equal targets of unequal weight differ when packed as w y: compare y itself.
-                if classes.shape[0] == 0:
-                    w0, w1 = head[a, q] & 0xFFFFFFFF, head[i, q] & 0xFFFFFFFF
-                    g0, g1 = head[a, q] >> 32, head[i, q] >> 32
-                    if w0 == w1:
-                        same &= g0 == g1
-                    else:
-                        d = np.float64(g0) * w1 - np.float64(g1) * w0
-                        same &= abs(d) <= np.float64(w0 + w1)
-                else:
-                    same &= (head[a, q] >> 32) == (head[i, q] >> 32)
+        if alone:
+            v = head[a, 0]
+            for i in range(a, b):
+                total[0] += head[i, 0]
+                same &= head[i, 0] == v
+            if not same:
+                same = _same(head, a, b, rules.slack)
+        else:
+            for i in range(a, b):
+                _add(total, head, i, classes)
+            if classes.shape[0] == 0:
+                same = _same(head, a, b, rules.slack)
+            else:
+                for i in range(a, b):
+                    for q in range(head.shape[1] - 1):
+                        same &= (head[a, q] >> 32) == (head[i, q] >> 32)
         if same:
             continue
-        weight = _weight(total, classes)
         parent = _fit(total, rules.criterion, classes)
         best = rules.min_gain + abs(parent) * 1e-13
         best_j, best_bin, best_next = -1, 0, 0
@@ -259,10 +385,30 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
             q = pick + np.int64(_random(state) % np.uint64(p - pick))
             order[pick], order[q] = order[q], order[pick]
             j = order[pick]
-            m = _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting)
+            if alone:
+                m = _groups_of_one(head, codes, a, b, j, hist, touched, code, flat, count, counting)
+            else:
+                m = _groups(
+                    head, codes, a, b, j, classes, hist, touched, code, sums, count, counting
+                )
             if m < 2:
                 continue
             tried += 1
+            if fast and not is_cat[j] and code[m - 1] < n_codes[j]:
+                at, score = _cut_of_one(
+                    flat,
+                    count,
+                    m,
+                    total[0],
+                    rules.min_weight,
+                    rules.min_leaf,
+                    b - a,
+                    best + parent,
+                )
+                if at >= 0:
+                    best, best_j, best_set, best_missing = score - parent, j, False, UNKNOWN
+                    best_bin, best_next = code[at], code[at + 1]
+                continue
             # ---- a categorical column is put in the order of its mean (or of the commonest class)
             if is_cat[j]:
                 top = 0
@@ -318,32 +464,26 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
                         continue
                     if counting and (rows < rules.min_leaf or b - a - rows < rules.min_leaf):
                         continue
-                    if fast:
-                        rest = total[0] - left[0]
-                        hl = np.float64(left[0] & 0xFFFFFFFF)
-                        hr = np.float64(rest & 0xFFFFFFFF)
-                        if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
-                            continue
-                        gl, gr = np.float64(left[0] >> 32), np.float64(rest >> 32)
-                        gain = (gl * gl * hr + gr * gr * hl) / (hl * hr) - parent
-                    else:
-                        for k in range(channels):
-                            right[k] = total[k] - left[k]
-                        hl, hr = _weight(left, classes), _weight(right, classes)
-                        if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
-                            continue
-                        gain = (
-                            _fit(left, rules.criterion, classes)
-                            + _fit(right, rules.criterion, classes)
-                            - parent
-                        )
+                    for k in range(channels):
+                        right[k] = total[k] - left[k]
+                    hl, hr = _weight(left, classes), _weight(right, classes)
+                    if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
+                        continue
+                    gain = (
+                        _fit(left, rules.criterion, classes)
+                        + _fit(right, rules.criterion, classes)
+                        - parent
+                    )
                     if gain > best:
                         best, best_j, best_set = gain, j, is_cat[j] != 0
-                        best_missing = missing_left if missing else 2
+                        best_missing = missing_left if missing else UNKNOWN
                         if best_set:
                             for q in range(4):
                                 best_which[q] = np.uint64(0)
-                            best_missing = 2 if code[m - 1] != n_codes[j] else 0
+                            best_missing = UNKNOWN
+                            for q in range(m):
+                                if code[q] == n_codes[j]:
+                                    best_missing = 0
                             for q in range(g + 1):
                                 c = code[by_rank[q]]
                                 best_which[c >> 6] |= np.uint64(1) << np.uint64(c & 63)
@@ -354,37 +494,30 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
                             best_next = code[g + 1] if g + 1 < last else n_codes[j]
         if best_j < 0:
             continue
-        # ---- part the records in place, from both ends
-        lo, hi = a, b - 1
-        nc = np.int64(n_codes[best_j])
-        while lo <= hi:
-            if _is_left(
-                np.int64(codes[lo, best_j]), best_bin, best_missing == 1, nc, best_set, best_which
-            ):
-                lo += 1
-            elif not _is_left(
-                np.int64(codes[hi, best_j]), best_bin, best_missing == 1, nc, best_set, best_which
-            ):
-                hi -= 1
-            else:
-                for q in range(width):
-                    words[lo, q], words[hi, q] = words[hi, q], words[lo, q]
-                lo += 1
-                hi -= 1
-        if best_missing == 2:
-            best_missing = np.int64(lo - a >= b - lo)
-            if best_set and best_missing:
-                best_which[nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
-        tree.left[node], tree.feature[node], tree.gain[node] = n_nodes, best_j, best
-        tree.bin[node], tree.next[node] = best_bin, best_next
-        tree.missing_left[node] = best_missing
+        tree.feature[node], tree.gain[node] = best_j, best
+        tree.bin[node], tree.next[node], tree.missing_left[node] = best_bin, best_next, best_missing
         if best_set:
             for q in range(4):
                 tree.set[node, q] = best_which[q]
-        tree.start[n_nodes], tree.end[n_nodes] = a, lo
-        tree.start[n_nodes + 1], tree.end[n_nodes + 1] = lo, b
-        tree.depth[n_nodes] = tree.depth[n_nodes + 1] = tree.depth[node] + 1
-        waiting[n_waiting], waiting[n_waiting + 1] = n_nodes + 1, n_nodes
-        n_waiting += 2
-        n_nodes += 2
+        waiting[n_waiting] = node
+        n_waiting += 1
+    for i in range(n_waiting):
+        node = waiting[i]
+        tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
+        tree.bin[node], tree.missing_left[node] = 0, 1
     return n_nodes
+
+
+@kernel
+def leaf_sums(ids, start, end, left, y, w, out):
+    """Weighted sums of the targets y (rows, values) and of w (last column) in every node."""
+    for node in range(left.shape[0] - 1, -1, -1):
+        if left[node] == node:
+            for i in range(start[node], end[node]):
+                r = ids[i]
+                for v in range(y.shape[1]):
+                    out[node, v] += w[r] * y[r, v]
+                out[node, y.shape[1]] += w[r]
+        else:
+            for v in range(out.shape[1]):
+                out[node, v] = out[left[node], v] + out[left[node] + 1, v]

@@ -44,6 +44,8 @@ GRADIENT, PACK, ROOT, NODE, SCAN, SPLIT, MOVE, SCORE, NOTHING = range(9)
 OUTSIDE, LOGISTIC, SQUARED, ABSOLUTE, QUANTILE, HUBER, POISSON, SOFTMAX = range(8)
 # Order in which leaves are split.
 BEST_FIRST, BREADTH_FIRST, DEPTH_FIRST = range(3)
+# Gains that differ by less than this share are equal: packing rounds.
+TIE = 1e-7
 # Where missing values go when a node has seen none: with the larger part, once that is known.
 UNKNOWN = 2
 
@@ -761,7 +763,8 @@ def _scan(t, real, side, j, tid):
     slot, start, end = sides[4 * side], sides[4 * side + 1], sides[4 * side + 2]
     total = sides[4 * side + 3]
     sg, sh = real[SCALE_G], real[SCALE_H]
-    lam, min_h = real[LAM] * sh, real[MIN_H] * sh
+    # A leaf that weighs just enough must not fail by rounding.
+    lam, min_h = real[LAM] * sh, real[MIN_H] * sh * (1.0 - 1e-6)
     alpha = real[ALPHA] * sg
     min_n = np.int64(real[MIN_N])
     # At least this much h means at least min_child_samples rows; below it, rows are counted.
@@ -794,7 +797,7 @@ def _scan(t, real, side, j, tid):
     else:
         parent = _fall(tg, th, lam, alpha, _leaf(tg, th, lam, alpha, low, high))
     # Rounding must not turn a useless split into a useful one.
-    best = parent * (1.0 + 1e-12) + 1e-9
+    best = parent * (1.0 + TIE) + 1e-9
 
     is_cat = _u8(t, _is_cat, p)[j]
     rank = scratch[(3 * tid + 1) * CELLS : (3 * tid + 2) * CELLS]
@@ -852,6 +855,11 @@ def _scan(t, real, side, j, tid):
                 break
             b = 0
             while bits[b] != top:
+                b += 1
+            # Cuts that differ by rounding alone are equal: the first of them is taken.
+            equal = gain[b] * (1.0 - TIE)
+            b = 0
+            while gain[b] < equal:
                 b += 1
             if gain[b] <= best:
                 break
@@ -1102,10 +1110,16 @@ def _choose(t, real, node, side):
     p, nodes = t[P], 2 * t[MAX_LEAVES]
     found_gain, allowed = _f64(t, _found_gain, 2 * p), _u8(t, _allowed, 2 * p)
     features = _i64(t, _features, p)
+    total = _i64(t, _total, nodes)[node]
+    parent = _g(total) ** 2 / (_h(total) + real[LAM] * real[SCALE_H] + 1e-30)
     best, at = 0.0, -1
     for q in range(t[N_FEATURES]):
         j = features[q]
-        if allowed[side * p + j] and found_gain[side * p + j] > best:
+        if not allowed[side * p + j]:
+            continue
+        if found_gain[side * p + j] > best + TIE * (best + parent) or (
+            at < 0 and found_gain[side * p + j] > 0.0
+        ):
             best, at = found_gain[side * p + j], j
     if at < 0:
         return False

@@ -86,6 +86,16 @@ def drop_trees(model, n):
 _NOT_NODES = ("root", "output", "depth", "sets")
 
 
+def pick_tree(model, t):
+    """Take one tree of a model, its nodes numbered from 0."""
+    a = int(model["root"][t])
+    b = int(model["root"][t + 1]) if t + 1 < len(model["root"]) else len(model["left"])
+    one = {name: x[a:b] for name, x in model.items() if name not in _NOT_NODES and len(x)}
+    one["left"] = one["left"] - np.int32(a)
+    one["sets"] = model["sets"]
+    return one
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _walk(
     X, s, e, root, output, depth, left, feature, threshold, missing_left, set_at, sets, codes,
@@ -97,6 +107,7 @@ def _walk(
     at = np.zeros(BLOCK, np.int64)
     general = sets.shape[0] > 0
     note = leaves.shape[0] > 0
+    width = value.shape[1]
     for a in range(s, e, BLOCK):
         m = min(BLOCK, e - a)
         missing = False
@@ -144,7 +155,8 @@ def _walk(
                     leaves[a + i, t] = at[i]
             else:
                 for i in range(m):
-                    out[k, a + i] += value[at[i]]
+                    for v in range(width):
+                        out[k + v, a + i] += value[at[i], v]
 
 
 def _codes(bins_edges, is_cat):
@@ -164,12 +176,17 @@ def threads_for(n_rows, n_jobs):
     return max(1, min(asked, n_rows // PIECE))
 
 
+def _as_rows(value):
+    return value if value.ndim == 2 else value[:, None]
+
+
 def _run(model, categories, X, out, leaves, n_jobs):
     codes, n_codes = categories
     arrays = (
         model["root"], model["output"], model["depth"], model["left"],
         np.maximum(model["feature"], 0), model["threshold"], model["missing_left"],
-        model["set_at"], model["sets"], codes, n_codes, model["value"],
+        model["set_at"], model["sets"], codes, n_codes,
+        _as_rows(model["value"]),
     )  # fmt: skip
     if not (X.flags.c_contiguous or X.flags.f_contiguous):
         X = np.ascontiguousarray(X)

@@ -108,7 +108,7 @@ class BoostingClassifier(Boosting, Classifier):
     >>> from zoo import BoostingClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = BoostingClassifier(n_estimators=20).fit(X[::2], y[::2])
-    >>> bool(model.score(X[1::2], y[1::2]) > 0.93)
+    >>> bool(model.score(X[1::2], y[1::2]) > 0.9)
     True
     """
 

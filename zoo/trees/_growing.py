@@ -1,0 +1,197 @@
+"""Trees grown to purity, one or many: what decision trees and forests share."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from zoo.base import Estimator
+from zoo.inputs import Input, Table
+from zoo.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed
+from zoo.trees.columns import find_categories
+
+Share = Annotated[float, Interval(0, 1, "right"), Search(0.1, 1.0)]
+
+
+class Growing(Estimator, abstract=True):
+    """Grow trees that lower an impurity, until nothing is left to part."""
+
+    input: ClassVar[Input] = Table(missing=True, categories=True)
+
+    max_depth: Annotated[int, Interval(1, None), Search(2, 30)] | None = None
+    max_leaf_nodes: Annotated[int, Interval(2, None), Search(4, 1024, log=True)] | None = None
+    min_samples_split: Annotated[int, Interval(2, None), Search(2, 50, log=True)] = 2
+    min_samples_leaf: Annotated[int, Interval(1, None), Search(1, 50, log=True)] = 1
+    min_weight_fraction_leaf: Annotated[float, Interval(0, 0.5), Search(0.0, 0.1)] = 0.0
+    min_impurity_decrease: NonNegative = 0.0
+    max_features: Literal["sqrt", "log2"] | Share | Count | None = None
+    splitter: Literal["best", "random"] = "best"
+    max_bins: Annotated[int, Interval(2, 255), Fixed("more is better")] | None = None
+    categorical_features: Annotated[
+        Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
+        Fixed("it states what the columns are"),
+    ] = "from_dtype"
+    random_state: Seed = None
+
+    def _targets(self, y):
+        """Return ``_plant.Targets``."""
+        raise NotImplementedError
+
+    def _rules(self, targets, w, p, seed):
+        from zoo.trees import _forest
+
+        features = {
+            "sqrt": max(1, int(np.sqrt(p))), "log2": max(1, int(np.log2(p))), None: p
+        }  # fmt: skip
+        k = self.max_features
+        if k is None or isinstance(k, str):
+            k = features[k]
+        elif isinstance(k, float):
+            k = max(1, int(k * p))
+        return _forest.Rules(
+            criterion=targets.criterion,
+            max_depth=self.max_depth or 0,
+            max_leaves=self.max_leaf_nodes or 0,
+            max_features=min(int(k), p),
+            min_split=self.min_samples_split,
+            min_leaf=self.min_samples_leaf,
+            min_weight=self.min_weight_fraction_leaf * w.sum(),
+            min_gain=self.min_impurity_decrease * w.sum(),
+            random_cut=self.splitter == "random",
+            seed=seed,
+        )
+
+    def _prepare(self, X, y, w):
+        """Code the table and the targets."""
+        from zoo.trees import _plant
+
+        is_cat = find_categories(self, X.shape[1])
+        plot = _plant.make_plot(X, self.max_bins, is_cat, w)
+        self.codes_ = [e if c else np.empty(0) for e, c in zip(plot.edges, is_cat, strict=True)]
+        return plot, self._targets(y)
+
+    def _importances(self, trees, p):
+        """Mean over the trees of each column's share in the fall of the impurity."""
+        total = np.zeros(p)
+        for tree in trees:
+            inner = tree.feature >= 0
+            own = np.bincount(tree.feature[inner], tree.gain[inner], minlength=p)
+            total += own / own.sum() if own.sum() > 0 else own
+        return total / total.sum() if total.sum() > 0 else total
+
+    def _categories(self):
+        from zoo.trees import _model
+
+        return _model._codes(self.codes_, [len(c) > 0 for c in self.codes_])
+
+    def _mean(self, X):
+        """Return the mean value of the leaves of each row, (n, v)."""
+        from zoo.trees import _plant
+
+        m = _plant.mean_prediction(self.model_, self._categories(), X, getattr(self, "n_jobs", 1))
+        return m.astype(self.dtype_)
+
+    def apply(self, X: Any) -> np.ndarray:
+        """Return the leaf (its node's number) in which each row ends, in each tree."""
+        from zoo.trees import _model
+
+        leaves = _model.find_leaves(
+            self.model_, self._categories(), self._checked(X), getattr(self, "n_jobs", 1)
+        )
+        leaves -= self.model_["root"][None, :].astype(np.int32)
+        return leaves if hasattr(self, "n_estimators") else leaves[:, 0]
+
+
+class Forest(Growing, abstract=True):
+    """Many trees, each on a bootstrap sample with few columns a node; their mean is the answer."""
+
+    excused: ClassVar[dict[str, str]] = {
+        "check_sample_weight_equivalence_on_dense_data": (
+            "a bootstrap draws rows, not weights; RandomForestClassifier and -Regressor of "
+            "scikit-learn carry the same excuse"
+        )
+    }
+
+    n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
+    bootstrap: bool = True
+    max_samples: Share | None = None
+    oob_score: bool = False
+    warm_start: bool = False
+    n_jobs: Jobs = None
+
+    def _learn_forest(self, X, y, w, resume, steps):
+        from zoo.trees import _model, _plant
+
+        if self.oob_score and not self.bootstrap:
+            raise ValueError(
+                f"{type(self).__name__}: oob_score needs bootstrap=True, since without it no row "
+                "is left out; set one of them."
+            )
+        rng = check_random_state(self.random_state)
+        n, p = X.shape
+        plot, targets = self._prepare(X, y, w)
+        weight = np.ones(n) if w is None else np.asarray(w, np.float64)
+        if not resume:
+            self.model_ = _model.empty_model()
+            self.feature_importances_ = np.zeros(p)
+            self.seeds_ = np.empty(0, np.int64)
+        done = len(self.seeds_)
+        more = self.n_estimators - done if resume and self.warm_start else self.n_estimators
+        seeds = rng.randint(2**31 - 1, size=done + max(more, 0))[done:]
+        if resume:
+            self.codes_ = self.codes_ if done == 0 else self.codes_
+        m = n if self.max_samples is None else max(1, round(self.max_samples * n))
+
+        def draw(seed):
+            own = np.random.RandomState(seed)
+            if not self.bootstrap:
+                return np.arange(n), weight
+            count = np.bincount(own.randint(0, n, m), minlength=n)
+            ids = np.flatnonzero(count)
+            return ids, count[ids] * weight[ids]
+
+        def one(seed):
+            ids, own = draw(seed)
+            return _plant.grow(plot, targets, own, self._rules(targets, own, p, int(seed)), ids)
+
+        trees = []
+        threads = min(_plant.cores(self.n_jobs), max(1, len(seeds)))
+        with ThreadPoolExecutor(threads) as pool:
+            # A few trees ahead of the one that is awaited: a stop wastes no more than those.
+            ahead = [pool.submit(one, s) for s in seeds[: 2 * threads]]
+            for i in steps(len(seeds), "tree"):
+                trees.append(ahead[i].result())
+                if i + 2 * threads < len(seeds):
+                    ahead.append(pool.submit(one, seeds[i + 2 * threads]))
+                ahead[i] = None
+            for future in ahead:
+                if future is not None:
+                    future.cancel()
+        old = self.feature_importances_ * done
+        grown = done + len(trees)
+        self.feature_importances_ = (old + self._importances(trees, p) * len(trees)) / max(grown, 1)
+        # Only weight is asked for later: gain and counts of millions of nodes are let go.
+        slim = [t._replace(gain=t.gain[:0], count=t.count[:0]) for t in trees]
+        self.model_ = _plant.join(self.model_, slim, self.dtype_)
+        self.seeds_ = np.concatenate([self.seeds_, seeds[: len(trees)]]).astype(np.int64)
+        if self.oob_score:
+            self._set_oob(X, y, self._out_of_bag(X, draw), w)
+
+    def _out_of_bag(self, X, draw):
+        """Mean over the trees that did not see a row, (n, v); nan where all saw it."""
+        from zoo.trees import _model
+
+        n = len(X)
+        total = np.zeros((n, self.model_["value"].shape[1]))
+        seen = np.zeros(n)
+        codes = self._categories()
+        for t, seed in enumerate(self.seeds_):
+            out = np.ones(n, bool)
+            out[draw(seed)[0]] = False
+            part = _model.cut_model(self.model_, t, t + 1)
+            leaf = _model.find_leaves(part, codes, X[out], self.n_jobs)[:, 0]
+            total[out] += self.model_["value"][leaf]
+            seen += out
+        with np.errstate(invalid="ignore"):
+            return total / seen[:, None]

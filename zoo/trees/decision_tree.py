@@ -1,0 +1,200 @@
+"""One decision tree."""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from scipy.special import xlogy
+
+from zoo.base import Classifier, Regressor
+from zoo.params import NonNegative
+from zoo.trees._single import Single
+
+
+class DecisionTreeClassifier(Single, Classifier):
+    r"""Classify by a tree of questions, each chosen to make both answers as pure as it can.
+
+    The best cut of a region R lowers the impurity I most; regions are cut until they are pure or a
+    limit is met, and a region predicts the shares of the classes in it.
+
+    .. math::
+        \Delta I = I(R) - \frac{|R_L|}{|R|} I(R_L) - \frac{|R_R|}{|R|} I(R_R), \qquad
+        I_{gini} = 1 - \sum_k p_k^2, \quad I_{entropy} = -\sum_k p_k \ln p_k
+
+    Parameters
+    ----------
+    criterion : {"gini", "entropy"}, default="gini"
+        The impurity.
+    ccp_alpha : float, default=0.0
+        Price of a leaf: the tree is pruned to the smallest one that minimises impurity plus
+        ``ccp_alpha`` times its leaves (see ``cost_complexity_pruning_path``).
+    max_depth : int or None, default=None
+        Most cuts between root and leaf.
+    max_leaf_nodes : int or None, default=None
+        Most leaves; the leaf that gains most is cut first.
+    min_samples_split, min_samples_leaf : int, default=2 and 1
+        Fewest rows of a region that is cut, and of a leaf.
+    min_weight_fraction_leaf : float, default=0.0
+        Least share of the weight in a leaf.
+    min_impurity_decrease : float, default=0.0
+        Least fall of the impurity, times the region's share of the weight.
+    max_features : "sqrt", "log2", int, float or None, default=None
+        Columns that a region may try; None is all.
+    splitter : {"best", "random"}, default="best"
+        "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
+    max_bins : int or None, default=None
+        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
+        takes 255 bins beyond.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns without order, by number, name or mask; those that a DataFrame declares always are.
+    random_state : int, RandomState or None, default=None
+        Seed of drawn columns and cuts.
+
+    Attributes
+    ----------
+    model_ : dict of arrays
+        The tree.
+    feature_importances_ : array of shape (d,)
+        Share of each column in the fall of the impurity.
+    codes_ : list of arrays
+        Known categories of each column.
+
+    Notes
+    -----
+    Time is O(n d) a level; memory O(n d) bytes. One tree is easy to read and seldom the most
+    accurate: a forest or boosting is. With two classes a set of categories is the best there is;
+    with more, categories are ranked by the share of the commonest class.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone (1984), Classification and regression trees.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from zoo import DecisionTreeClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> round(DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y).score(X, y), 2)
+    0.96
+    """
+
+    logits: ClassVar[bool] = False
+
+    criterion: Literal["gini", "entropy"] = "gini"
+    ccp_alpha: NonNegative = 0.0
+
+    def _targets(self, y: np.ndarray) -> Any:
+        from zoo.trees import _plant
+
+        return _plant.class_targets(y, len(self.classes_), self.criterion)
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        self._learn_tree(X, y, w)
+
+    def _moments(self, y: np.ndarray) -> np.ndarray:
+        return np.eye(len(self.classes_))[y]
+
+    def _impurity(self, means: np.ndarray) -> np.ndarray:
+        if self.criterion == "gini":
+            return 1 - (means**2).sum(axis=1)
+        return -xlogy(means, means).sum(axis=1)
+
+    def _proba(self, X: Any) -> np.ndarray:
+        p = self._mean(X)
+        return np.column_stack([1 - p, p]) if p.shape[1] == 1 else p
+
+
+class DecisionTreeRegressor(Single, Regressor):
+    r"""Regress by a tree of questions, each chosen to leave as little spread as it can.
+
+    The best cut of a region R lowers the squared (or Poisson) loss most; a region predicts its mean.
+
+    .. math::
+        \min_{j, s} \; \sum_{x_i \in R_L(j, s)} w_i (y_i - \bar y_L)^2
+        + \sum_{x_i \in R_R(j, s)} w_i (y_i - \bar y_R)^2 + \lambda M
+
+    Parameters
+    ----------
+    criterion : {"squared_error", "poisson"}, default="squared_error"
+        The loss; "poisson" is half the deviance, for y >= 0.
+    ccp_alpha : float, default=0.0
+        Price lambda of a leaf: the tree is pruned to the smallest one that minimises the mean loss
+        plus ``ccp_alpha`` times its leaves (see ``cost_complexity_pruning_path``).
+    max_depth : int or None, default=None
+        Most cuts between root and leaf.
+    max_leaf_nodes : int or None, default=None
+        Most leaves; the leaf that gains most is cut first.
+    min_samples_split, min_samples_leaf : int, default=2 and 1
+        Fewest rows of a region that is cut, and of a leaf.
+    min_weight_fraction_leaf : float, default=0.0
+        Least share of the weight in a leaf.
+    min_impurity_decrease : float, default=0.0
+        Least fall of the loss, times the region's share of the weight.
+    max_features : "sqrt", "log2", int, float or None, default=None
+        Columns that a region may try; None is all.
+    splitter : {"best", "random"}, default="best"
+        "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
+    max_bins : int or None, default=None
+        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
+        takes 255 bins beyond.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns without order, by number, name or mask; those that a DataFrame declares always are.
+    random_state : int, RandomState or None, default=None
+        Seed of drawn columns and cuts.
+
+    Attributes
+    ----------
+    model_ : dict of arrays
+        The tree.
+    feature_importances_ : array of shape (d,)
+        Share of each column in the fall of the loss.
+    codes_ : list of arrays
+        Known categories of each column.
+
+    Notes
+    -----
+    Time is O(n d) a level; memory O(n d) bytes. A tree does not extrapolate, and its steps are
+    large where data are few: a forest or boosting is smoother. Several targets share one tree.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone (1984), Classification and regression trees.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from zoo import DecisionTreeRegressor
+    >>> X, y = make_friedman1(300, random_state=0)
+    >>> model = DecisionTreeRegressor(min_samples_leaf=5).fit(X[:200], y[:200])
+    >>> bool(model.score(X[200:], y[200:]) > 0.5)
+    True
+    """
+
+    multi_output: ClassVar[bool] = True
+
+    criterion: Literal["squared_error", "poisson"] = "squared_error"
+    ccp_alpha: NonNegative = 0.0
+
+    def _targets(self, y: np.ndarray) -> Any:
+        from zoo.trees import _plant
+
+        return _plant.regression_targets(y, self.criterion, type(self).__name__)
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        self._learn_tree(X, y, w)
+
+    def _moments(self, y: np.ndarray) -> np.ndarray:
+        Y = y.reshape(len(y), -1).astype(np.float64)
+        if self.criterion == "poisson":
+            return np.hstack([Y, xlogy(Y, Y)])
+        Y = Y - Y.mean(axis=0)
+        return np.hstack([Y, Y**2])
+
+    def _impurity(self, means: np.ndarray) -> np.ndarray:
+        first, second = np.hsplit(means, 2)
+        if self.criterion == "poisson":
+            return (second - xlogy(first, first)).mean(axis=1)
+        return (second - first**2).mean(axis=1)
+
+    def _output(self, X: Any) -> np.ndarray:
+        s = self._mean(X)
+        return s[:, 0] if s.shape[1] == 1 else s
