@@ -599,8 +599,8 @@ def _class_numbers(estimator: Any, y: np.ndarray, name: str) -> np.ndarray:
     strange = known[numbers] != y
     if strange.any():
         raise ValueError(
-            f"{name} holds the label {y[strange][0]!r}, which is none of the classes "
-            f"{list(known[:10])} that {type(estimator).__name__} knows; name every class at the "
+            f"{name} holds the label {y[strange].tolist()[0]!r}, which is none of the classes "
+            f"{known[:10].tolist()} that {type(estimator).__name__} knows; name every class at the "
             "first fit (partial_fit: classes=...)."
         )
     return numbers
@@ -646,7 +646,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y, but y has only one class: "
-                f"{self.classes_[0]!r}; give data that hold another class (rows of weight 0 do not "
+                f"{self.classes_.tolist()[0]!r}; give data that hold another class (rows of weight 0 do not "
                 "count)."
             )
         if self.class_weight is not None:
@@ -968,6 +968,9 @@ class Agent(Estimator, abstract=True):
         self : object
             The fitted agent.
         """
+        if X is not None and y is None:
+            # scikit-learn's ScoringMonitor scores only where there is a y.
+            y = np.zeros(np.shape(X)[:1])
         return self._fit(X, y)
 
     @available_if(lambda self: "resume" in self.learns)

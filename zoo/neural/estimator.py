@@ -244,18 +244,20 @@ class Neural(Estimator, abstract=True):
 
     def _retune(self, net: Any, val: Any, steps: Steps) -> None:
         """Take over a changed learning rate and decay; the optimizer keeps its state."""
-        net.lr, net.weight_decay, net.max_epochs = self.lr, self.weight_decay, self.max_epochs
-        for group in net.optimizer_.param_groups:
-            group["lr"], group["weight_decay"] = self.lr, self.weight_decay
-            if "initial_lr" in group:  # where a schedule starts from
-                group["initial_lr"] = self.lr
         callbacks = dict(net.callbacks_)
+        schedule = callbacks.get("schedule")
+        anew = schedule is None or not steps.one_pass or schedule.has_ended()
+        for group in net.optimizer_.param_groups:
+            group["weight_decay"] = self.weight_decay
+            # Within a schedule the rate has fallen already; what changes is its scale.
+            for name in {"lr", "initial_lr"} & group.keys():
+                group[name] = self.lr if anew else group[name] * (self.lr / net.lr)
+        net.lr, net.weight_decay, net.max_epochs = self.lr, self.weight_decay, self.max_epochs
+        if schedule is not None and anew:
+            schedule.restart(net)
         stop = callbacks.get("stop_without_progress")
         if stop is not None:
             stop.monitor, stop.load_best = _watched(val)
-        schedule = callbacks.get("schedule")
-        if schedule is not None and (not steps.one_pass or schedule.has_ended()):
-            schedule.restart(net)
 
     def _set_aside(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
         rows = np.arange(n_rows(X))
@@ -344,6 +346,9 @@ class Neural(Estimator, abstract=True):
                 {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
             )
             net.module_.eval()
+            for name, callback in net.callbacks_:
+                if name == "schedule":  # its place in the schedule went with the optimizer's state
+                    callback.restart(net)
 
 
 # Waking a second thread costs more than this many multiplications do.
