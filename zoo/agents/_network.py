@@ -5,6 +5,8 @@ several times as much. All parameters live in one array ``theta``, so that an op
 copy to the target network, a pickle are each one operation on one array.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 ACTIVATIONS = ("relu", "tanh", "identity")
@@ -42,7 +44,7 @@ class ValueNetwork:
         self.stream = widths[-1]  # width of one stream
         if dueling and len(widths) > 1:
             widths[-1] *= 2
-        shapes = list(zip(widths[:-1], widths[1:], strict=True))
+        shapes = list(pairwise(widths))
         # Without a hidden layer both streams read the input.
         shapes += [(self.stream, 1), (self.stream, n_outputs)] if dueling else [
             (widths[-1], n_outputs)

@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from zoo.agents import _network
-from zoo.agents.replay import PrioritizedReplay, Replay
+from zoo.agents.replay import Batch, PrioritizedReplay, Replay
 from zoo.agents.rollout import Learner, RolloutAgent, Transitions, encode, width_of
 from zoo.inputs import Env, Input
-from zoo.params import Count, Fixed, Interval, NonNegative, Positive, Search, UnitInterval, Whole
+from zoo.params import Count, Fixed, Interval, Positive, Search, UnitInterval, Whole
 
 
 class DQN(RolloutAgent):
@@ -163,6 +163,13 @@ class DQN(RolloutAgent):
         return p
 
 
+def td_targets(batch: Batch, rates: np.ndarray, chooses: np.ndarray) -> np.ndarray:
+    """Return R + discount Q(s', a*), where ``chooses`` (n, k) names a* and ``rates`` its worth."""
+    best = chooses.argmax(axis=1)
+    y: np.ndarray = batch.returns + batch.discounts * rates[np.arange(len(best)), best]
+    return y
+
+
 class QLearner(Learner):
     """The memory, the network, its target and its optimiser while a DQN is fitted."""
 
@@ -192,11 +199,10 @@ class QLearner(Learner):
         self.layers = network.layers(self.theta)
         self.target_layers = network.layers(self.target)
         self.gradients = network.layers(self.gradient)
-        self.replay: Replay | None = None
+        self.replay: Any = None  # made when the first step tells what it holds
         if resume and hasattr(agent, "replay_"):
             self.replay = agent.replay_
             self.replay.cut()
-        self.begun = agent.n_steps_ if resume else 0
         self.owed = 0
 
     def progress(self, step: int) -> float:
@@ -243,11 +249,11 @@ class QLearner(Learner):
 
     def update(self, step: int) -> float:
         """Make one gradient step; return its loss."""
-        a, network = self.agent, self.network
-        if a.prioritized:
+        a, network, replay = self.agent, self.network, self.replay
+        if isinstance(replay, PrioritizedReplay):
             beta0 = a.importance_exponent
-            self.replay.beta = beta0 + (1 - beta0) * self.progress(step)
-        batch = self.replay.sample(a.batch_size, self.rng)
+            replay.beta = beta0 + (1 - beta0) * self.progress(step)
+        batch = replay.sample(a.batch_size, self.rng)
         n = len(batch.rows)
         rows = np.arange(n)
         chosen = batch.actions - self.start
@@ -258,11 +264,10 @@ class QLearner(Learner):
             # One pass over both states costs less than two.
             both, tape = network.forward(self.layers, np.concatenate([s, s2]))
             q, tape = both[:n], [h[:n] for h in tape]
-            best = both[n:].argmax(axis=1)
+            y = td_targets(batch, q2, both[n:])
         else:
             q, tape = network.forward(self.layers, s)
-            best = q2.argmax(axis=1)
-        y = batch.returns + batch.discounts * q2[rows, best]
+            y = td_targets(batch, q2, q2)
         delta = q[rows, chosen] - y
         slope = np.clip(delta, -1, 1) if a.loss == "huber" else 2 * delta
         losses = slope * (delta - slope / 2) if a.loss == "huber" else delta * delta
@@ -278,7 +283,7 @@ class QLearner(Learner):
         if a.lr_schedule == "linear":
             lr *= max(1 - self.progress(step), 0.01)
         self.adam.step(self.theta, self.gradient, lr)
-        self.replay.update(batch.rows, delta)
+        replay.update(batch.rows, delta)
         self.updates += 1
         if self.updates % a.target_update_interval == 0:
             if a.tau == 1:

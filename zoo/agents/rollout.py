@@ -2,8 +2,8 @@
 
 Several environments act at once, so that a network decides for all of them in one pass. Each
 episode begins with a seed of its own, and what one step brought is a `Transitions`: the true next
-observation even where an episode ended, ``terminated`` apart from ``truncated``, and ``real``, which
-is False where a vectorised environment only reset itself.
+observation even where an episode ended, ``terminated`` apart from ``truncated``, and ``real``,
+which is False where a vectorised environment only reset itself.
 
 A leaf derives from `RolloutAgent` and writes ``_learner`` (how to learn), ``_greedy`` (what to do
 afterwards) and where it can ``_behaviour``, ``_values``.
@@ -152,7 +152,10 @@ def _spec_of(agent: Any, id: str) -> Any:
 
 
 def _is_environment(env: Any) -> bool:
-    return all(hasattr(env, part) for part in ("reset", "step", "observation_space"))
+    # The class of an environment has the same methods, but is a factory.
+    return not isinstance(env, type) and all(
+        hasattr(env, part) for part in ("reset", "step", "observation_space")
+    )
 
 
 def _maker(agent: Any) -> tuple[Callable[[], Any], bool]:
@@ -211,8 +214,8 @@ class Environments:
             )
         if hasattr(first, "num_envs"):
             raise ValueError(
-                f"{self.name}: env is a vectorised environment, whose episodes cannot be seeded one "
-                "by one; give the single environment (n_envs of it act at once)."
+                f"{self.name}: env is a vectorised environment, whose episodes cannot be seeded "
+                "one by one; give the single environment (n_envs of it act at once)."
             )
         self.n = len(self.envs)
         self.observation_space = read_space(first.observation_space)
@@ -368,7 +371,7 @@ def open_environments(
     times as fast, and no episode needs to be repeatable by itself.
     """
     if seeds is None:
-        envs = _vectorised(agent, n, rng)
+        envs: Any = _vectorised(agent, n, rng)
         if envs is None:
             envs = Environments(agent, n, iter(lambda: int(rng.integers(2**31)), -1))
     else:
@@ -576,7 +579,7 @@ class RolloutAgent(Agent, abstract=True):
         self.history_ = history.arrays()
         learner.publish(self)
 
-    # -- acting -------------------------------------------------------------------------------------
+    # -- acting -----------------------------------------------------------------------------------
 
     def _greedy(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} does not say how it acts")
@@ -586,10 +589,9 @@ class RolloutAgent(Agent, abstract=True):
         check_is_fitted(self)
         space = self.observation_space_
         array = np.asarray(observations)
-        single = array.ndim == len(space["shape"])
-        if array.dtype.kind not in "iufb" or array.shape[array.ndim - len(space["shape"]) :] != tuple(
-            space["shape"]
-        ) or array.ndim > len(space["shape"]) + 1:
+        shape = tuple(space["shape"])
+        single = array.shape == shape
+        if array.dtype.kind not in "iufb" or not (single or array.shape[1:] == shape):
             raise ValueError(
                 f"observations of shape {array.shape} and type {array.dtype} are none that "
                 f"{type(self).__name__} was fitted on; give one of shape {space['shape']}, or an "
@@ -778,7 +780,9 @@ class RolloutAgent(Agent, abstract=True):
             played = list(self._play(seeds, choose))
         steps = [t for t, _ in played]
         episode = np.concatenate([e for _, e in played])
-        parts = {name: np.concatenate([getattr(t, name) for t in steps]) for name in Transitions._fields}
+        parts = {
+            name: np.concatenate([getattr(t, name) for t in steps]) for name in Transitions._fields
+        }
         # Episodes run side by side; a stable sort puts each in one piece, in the order of time.
         order = np.argsort(episode, kind="stable")
         order = order[parts.pop("real")[order]]
