@@ -2,6 +2,8 @@
 
 from .agents.dqn import DQN as DQN
 from .generative.vae import VAE as VAE
+from .linear.lasso import Lasso as Lasso
+from .linear.lasso_cv import LassoCV as LassoCV
 from .linear.linear_regression import LinearRegression as LinearRegression
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
 from .linear.ridge import Ridge as Ridge

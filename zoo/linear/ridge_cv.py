@@ -65,6 +65,14 @@ class RidgeCV(Regressor):
 
     input: ClassVar[Input] = Table(sparse=True)
     multi_output: ClassVar[bool] = True
+    excused: ClassVar[dict[str, str]] = {
+        "check_sample_weight_equivalence_on_dense_data": (
+            "leaving out one of two equal rows is not leaving out a row of weight 2"
+        ),
+        "check_sample_weight_equivalence_on_sparse_data": (
+            "leaving out one of two equal rows is not leaving out a row of weight 2"
+        ),
+    }
 
     alphas: Annotated[tuple[Positive, ...], Fixed("all of them are tried")] = (0.1, 1.0, 10.0)
     fit_intercept: bool = True

@@ -1,0 +1,124 @@
+"""The lasso with its penalty chosen by cross-validation."""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from zoo.base import Regressor, Steps
+from zoo.inputs import Input, Table
+from zoo.linear.lasso import _prepare
+from zoo.params import Count, Fixed, Fraction, Positive, Tolerance
+
+
+class LassoCV(Regressor):
+    r"""The lasso with the best of a path of penalties.
+
+    Each fold's path goes down from the penalty that keeps all coefficients at zero, every solution
+    starting from the last.
+
+    .. math::
+        \alpha_{\max} = \frac{\max_j |\langle \tilde x_j, \tilde y\rangle_w|}{\rho \sum w}, \qquad
+        \alpha_m = \alpha_{\max}\, \epsilon^{m / (M - 1)}
+
+    Parameters
+    ----------
+    n_alphas : int, default=100
+        M, the length of the path.
+    eps : float, default=1e-3
+        The last penalty as a share of the first.
+    alphas : tuple of float or None, default=None
+        Penalties to try instead.
+    l1_ratio : float, default=1.0
+        rho: 1 is the lasso, below it the elastic net.
+    fit_intercept : bool, default=True
+        Whether to fit the unpenalised constant.
+    folds : int, default=5
+        Folds of consecutive rows.
+    tol : float, default=1e-6
+        As in Lasso.
+    max_iter : int, default=10000
+        Most passes at one penalty.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The best penalty.
+    alphas_ : array of shape (M,)
+        The path, falling.
+    mse_path_ : array of shape (M, folds)
+        Mean squared error on the rows left out.
+    coef_ : array of shape (d,)
+        Coefficients at ``alpha_`` on all rows.
+    intercept_ : float
+        Constant.
+    n_iter_ : int
+        Most passes at one penalty in the last fit.
+
+    Notes
+    -----
+    A fold counts as much as the weight of its rows. The cost is that of ``folds`` + 1 paths.
+
+    References
+    ----------
+    Friedman, Hastie and Tibshirani (2010), Regularization paths for generalized linear models via
+    coordinate descent, JSS 33(1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from zoo import LassoCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> round(LassoCV().fit(X, y).alpha_, 4)
+    0.0038
+    """
+
+    input: ClassVar[Input] = Table(sparse=True)
+
+    n_alphas: Annotated[Count, Fixed("all of them are tried")] = 100
+    eps: Annotated[Fraction, Fixed("all penalties above it are tried")] = 1e-3
+    alphas: Annotated[tuple[Positive, ...] | None, Fixed("all of them are tried")] = None
+    l1_ratio: Fraction = 1.0
+    fit_intercept: bool = True
+    folds: Annotated[Count, Fixed("it sets the estimate")] = 5
+    tol: Tolerance = 1e-6
+    max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
+        from zoo.linear import _descent
+
+        n, Y = X.shape[0], y[:, None]
+        if not 2 <= self.folds <= n:
+            raise ValueError(
+                f"LassoCV: folds={self.folds} was given for n_samples={n}; give 2 to {n}."
+            )
+        data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
+        top = float(np.abs(data.cross_of(0)).max()) / self.l1_ratio
+        if self.alphas is not None:
+            self.alphas_ = np.sort(np.asarray(self.alphas, dtype=np.float64))[::-1]
+        else:
+            top = top if top > 0 else 1.0
+            self.alphas_ = np.geomspace(top, top * self.eps, self.n_alphas)
+        budget = self.l1_ratio, self.tol, self.max_iter
+        self.mse_path_ = np.full((len(self.alphas_), self.folds), np.nan)
+        self.coef_, self.intercept_ = np.zeros(X.shape[1], X.dtype), y_mean[0]
+        self.alpha_, self.n_iter_ = float(self.alphas_[0]), 1
+        sizes = np.zeros(self.folds)
+        parts = np.array_split(np.arange(n), self.folds)
+        for f in steps(self.folds, "fold"):
+            rest = np.setdiff1d(np.arange(n), parts[f])
+            v = None if w is None else w[rest]
+            fold, mx, my = _prepare(X[rest], Y[rest], v, self.fit_intercept)
+            B = _descent.path(fold, 0, self.alphas_, *budget)[0]
+            r = y[parts[f], None] - my - (X[parts[f]] @ B.T - B @ mx)
+            share = np.ones(len(r)) if w is None else w[parts[f]]
+            sizes[f] = share.sum()
+            self.mse_path_[:, f] = share @ r**2 / sizes[f]
+        seen = sizes > 0
+        best = int(np.argmin(self.mse_path_[:, seen] @ sizes[seen]))
+        self.alpha_ = float(self.alphas_[best])
+        B, _, sweeps = _descent.path(data, 0, self.alphas_[: best + 1], *budget)
+        self.coef_, self.n_iter_ = B[-1], max(1, sweeps)
+        self.intercept_ = y_mean[0] - x_mean @ B[-1]
+
+    def _output(self, X: Any) -> np.ndarray:
+        return X @ self.coef_ + self.intercept_
