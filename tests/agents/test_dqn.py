@@ -1,8 +1,10 @@
 """DQN: the target by hand, the optimal values of a known world, and the contract of an agent."""
 
 import pickle
+import runpy
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -356,3 +358,12 @@ def test_card_is_complete():
     assert card.missing() == []
     assert {"partial_fit", "callbacks", "probabilities"} <= set(card.capabilities)
     assert card.roles == ("Agent",)
+
+
+def test_the_lesson_runs(monkeypatch):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    lesson = Path(__file__).resolve().parents[2] / "examples" / "plot_dqn_cartpole.py"
+    monkeypatch.setenv("ZOO_EXAMPLE_STEPS", "1500")
+    names = runpy.run_path(str(lesson))
+    assert len(names["history"]) > 20
+    plt.close("all")
