@@ -32,6 +32,7 @@ from zoo.conformance import (
     EVERYONE,
     Case,
     Nonconformity,
+    Report,
     Result,
     check,
     check_names,
@@ -134,6 +135,16 @@ def test_report_of_failures_raises_and_says_why():
     assert not report.ok
     with pytest.raises(AssertionError, match="failed  check_sample_weight: sample_weight has no"):
         report.raise_for_failures()
+
+
+def test_report_says_once_what_many_checks_say():
+    same = tuple(Result(f"check_{i}", "failed", "no fit") for i in range(5))
+    text = str(Report("Toy", (*same, Result("check_9", "failed", "no card"))))
+    assert text.count("no fit") == 1
+    assert "... and so 4 others: check_1, check_2, check_3, check_4" in text
+    assert "check_9: no card" in text
+    few = str(Report("Toy", same[:2]))
+    assert few.count("no fit") == 2
 
 
 def test_inputs_that_scikit_learn_does_not_know_count_no_check_of_it():

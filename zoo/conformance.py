@@ -171,8 +171,16 @@ class Report:
             + ", ".join(f"{n} {status}" for status, n in count.items())
         ]
         for status in ("failed", "excused", "skipped"):
+            alike: dict[str, list[str]] = {}
             for r in self._with(status):
-                lines.append(f"  {status:8s}{r.name}: {r.reason}")
+                alike.setdefault(r.reason, []).append(r.name)
+            for reason, names in alike.items():
+                for name in names[:1] if len(names) > 3 else names:
+                    lines.append(f"  {status:8s}{name}: {reason}")
+                if len(names) > 3:
+                    lines.append(
+                        f"          ... and so {len(names) - 1} others: {', '.join(names[1:])}"
+                    )
         return "\n".join(lines)
 
 
