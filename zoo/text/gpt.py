@@ -66,7 +66,7 @@ class GPT(LanguageModel):
     pairs know every text; their likelihood is that of the text's one canonical segmentation.
 
     The network has :math:`V d + 12 L d^2 + (2 L + 1) d` parameters, plus :math:`T d` for learned
-    positions and :math:`V d` without tied weights. A training step costs six multiplications a
+    positions and :math:`V d` without tied weights. A training step costs six operations a
     parameter and token. It wants some 100,000 characters to know more than counts of n-grams do.
 
     ``validation_fraction`` works inside searches, where ``X_val`` would be cut with X. ``y`` and
