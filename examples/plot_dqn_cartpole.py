@@ -43,6 +43,7 @@ print(history.tail(3).round(2))
 # what each push is worth there. With gamma = 0.99 a pole that stands for ever is worth 100: the
 # values tell it although every episode was cut at 500, because a cut is no end (``truncated``),
 # while a fall is (``terminated``).
+print(f"value of a pole at rest: {agent.value(np.zeros(4)):.0f}")
 table = agent.rollout([1000])
 angle, speed = np.meshgrid(np.linspace(-0.2, 0.2, 61), np.linspace(-2, 2, 61))
 still = np.zeros(angle.size)

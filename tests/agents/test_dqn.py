@@ -148,6 +148,10 @@ def test_hard_target_is_a_copy_now_and_then():
     assert (again.optimizer_state_["target"] != again.weights_).any()
 
 
+def test_a_memory_smaller_than_learning_starts_still_learns():
+    assert small(buffer_size=64, total_timesteps=300).fit().n_updates_ > 100
+
+
 def test_exploration_falls_linearly_and_stays():
     learner = object.__new__(QLearner)
     learner.agent = small(exploration_fraction=0.5, exploration_final_eps=0.2, total_timesteps=100)

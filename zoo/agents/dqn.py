@@ -37,7 +37,7 @@ class DQN(RolloutAgent):
     buffer_size : int
         Transitions that the memory holds.
     learning_starts : int
-        Steps with random actions before the first update.
+        Transitions to remember before the first update (or a full memory).
     train_freq : int
         Environment steps between updates.
     gradient_steps : int
@@ -236,7 +236,7 @@ class QLearner(Learner):
                 else Replay(a.buffer_size, n, a.gamma, a.n_step)
             )
         self.replay.add(t)
-        if len(self.replay) < max(a.learning_starts, 1):
+        if len(self.replay) < min(max(a.learning_starts, 1), self.replay.capacity):
             return {}
         self.owed += int(np.count_nonzero(t.real))
         loss, n = 0.0, 0

@@ -49,6 +49,8 @@ class Replay:
         self.gamma = gamma
         self.n_step = n_step
         self.capacity = max(capacity // n_envs, 1) * n_envs
+        self._offsets = np.arange(n_step) * n_envs
+        self._powers = (gamma ** np.arange(n_step + 1)).astype(np.float32)
         self.head = 0  # row that is written next
         self.filled = 0
         self._unreal = False
@@ -104,11 +106,11 @@ class Replay:
         """Take note of the temporal-difference errors of drawn rows (even drawing has no use)."""
 
     def _batch(self, rows: np.ndarray, weights: np.ndarray | None) -> Batch:
-        returns = self.rewards.take(rows)
-        discounts: Any = np.float32(self.gamma)
+        returns: np.ndarray = self.rewards.take(rows)
+        discounts: Any = self._powers[1]
         last = rows
         if self.n_step > 1:
-            returns, discounts, last = self._look_ahead(rows, returns)
+            returns, discounts, last = self._look_ahead(rows)
         return Batch(
             observations=self.observations.take(rows, axis=0),
             actions=self.actions.take(rows, axis=0),
@@ -119,24 +121,16 @@ class Replay:
             rows=rows,
         )
 
-    def _look_ahead(
-        self, rows: np.ndarray, returns: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _look_ahead(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sum n rewards, stopping at the end of an episode and at the newest row."""
-        last = rows
-        discounts = np.full(len(rows), self.gamma, dtype=np.float32)
-        going = ~self.ended.take(rows)
-        for _ in range(self.n_step - 1):
-            after = (last + self.n_envs) % self.capacity
-            # Rows from head on are the oldest (or empty): no successor of the newest ones.
-            going &= (after < self.head) | (after >= self.head + self.n_envs)
-            if not going.any():
-                break
-            returns = np.where(going, returns + discounts * self.rewards.take(after), returns)
-            discounts = np.where(going, discounts * np.float32(self.gamma), discounts)
-            last = np.where(going, after, last)
-            going &= ~self.ended.take(after)
-        return returns, discounts, last
+        ahead = (rows[:, None] + self._offsets) % self.capacity
+        newest = (self.head - self.n_envs) % self.capacity
+        stop = self.ended[ahead] | ((ahead >= newest) & (ahead < newest + self.n_envs))
+        counts = np.ones(ahead.shape, dtype=bool)
+        np.logical_not(np.logical_or.accumulate(stop, axis=1)[:, :-1], out=counts[:, 1:])
+        returns = (self.rewards[ahead] * counts) @ self._powers[:-1]
+        m = counts.sum(axis=1)
+        return returns, self._powers.take(m), ahead[np.arange(len(rows)), m - 1]
 
 
 class PrioritizedReplay(Replay):
