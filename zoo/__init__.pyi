@@ -2,6 +2,7 @@
 
 from .agents.dqn import DQN as DQN
 from .generative.vae import VAE as VAE
+from .linear.bradley_terry import BradleyTerry as BradleyTerry
 from .linear.lasso import Lasso as Lasso
 from .linear.lasso_cv import LassoCV as LassoCV
 from .linear.linear_regression import LinearRegression as LinearRegression
@@ -23,10 +24,12 @@ from .svm.linear_svc import LinearSVC as LinearSVC
 from .svm.svc import SVC as SVC
 from .svm.svr import SVR as SVR
 from .text.gpt import GPT as GPT
+from .trees.ada_boost import AdaBoostClassifier as AdaBoostClassifier
 from .trees.boosting import BoostingClassifier as BoostingClassifier
 from .trees.boosting import BoostingRegressor as BoostingRegressor
 from .trees.decision_tree import DecisionTreeClassifier as DecisionTreeClassifier
 from .trees.decision_tree import DecisionTreeRegressor as DecisionTreeRegressor
+from .trees.least_squares_boosting import LeastSquaresBoostingRegressor as LeastSquaresBoostingRegressor
 from .trees.random_forest import RandomForestClassifier as RandomForestClassifier
 from .trees.random_forest import RandomForestRegressor as RandomForestRegressor
 from .vision.convnet import ConvNetClassifier as ConvNetClassifier

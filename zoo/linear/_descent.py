@@ -368,7 +368,7 @@ class Sparse:
 
 
 def _newton_on_support(data, b, c, lam1, lam2):
-    """Go to the optimum for the present signs, or as far as they last: no coordinate creeps there."""
+    """Go to the optimum for the present signs, or as far as they last."""
     S = np.flatnonzero(b)
     if not 0 < S.size <= 1000:
         return
