@@ -830,6 +830,14 @@ class LooksIntoTheFuture(RunningMeanEngine):
         return np.where(inside, mean[:, :, None], 0)
 
 
+@broken("check_causal")
+class ForgetsItsState(RunningMeanEngine):
+    __doc__ = docstring("Average the past.")
+
+    def step(self, state: Any, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return super().step(None, x)
+
+
 # -- capabilities that work and are not claimed ---------------------------------------------------
 
 

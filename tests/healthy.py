@@ -275,6 +275,12 @@ class RunningMeanEngine(Transformer, abstract=True):
         inside = np.arange(x.shape[2]) < X["lengths"][:, None, None]
         return np.cumsum(x, axis=2) / np.arange(1, x.shape[2] + 1) * inside
 
+    def step(self, state: Any, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Return the mean with one more time point x (n, channels), and the state after it."""
+        total, count = (0.0, 0) if state is None else state
+        total, count = total + x, count + 1
+        return total / count, (total, count)
+
 
 class RunningMean(RunningMeanEngine):
     __doc__ = docstring("Average the past.")

@@ -63,7 +63,12 @@ __all__ = ["Case", "Nonconformity", "Report", "Result", "check", "check_names"]
 # Fits of the suites stay small: a parameter of one of these names is lowered to this value.
 # scikit-learn's own checks run with the parameters as they are given.
 BUDGETS = {
-    "max_epochs": 30,
+    "max_epochs": 20,
+    "n_layers": 2,
+    "width": 32,
+    "hidden_size": 32,
+    "block_size": 32,
+    "max_new_tokens": 40,
     "n_estimators": 10,
     "max_iter": 200,
     "total_timesteps": 3000,
@@ -1523,8 +1528,8 @@ def check_causal(case: Case) -> None:
     """What comes later does not change what was said about earlier time points.
 
     A causal estimator on series answers at every time point through ``transform`` or, fitted to a
-    y of shape (n, time), through ``predict``; its ``step(state, x)``, where it has one, equals the
-    whole.
+    y of shape (n, time), through ``predict``. Where it has ``step(state, x)`` -> (answer, state),
+    with x (n, channels) and None for the first state, the steps together are that answer.
     """
     X = np.asarray(case.X)
     T = X.shape[2]
@@ -1547,6 +1552,14 @@ def check_causal(case: Case) -> None:
         f"{name} looks into the future: changing the second "
         "half of the series changes answers about the first",
     )
+    if hasattr(estimator, "step"):
+        state, answers = None, []
+        with working("step(state, x) goes through a series"):
+            for t in range(T):
+                answer, state = estimator.step(state, X[:, :, t])
+                answers.append(answer)
+            together = np.stack(answers, axis=axes[-1])
+        expect_same(one, together, case.tolerance, f"step by step is not {name} of the whole")
 
 
 # -- by input: tables -----------------------------------------------------------------------------
