@@ -813,9 +813,11 @@ _NOISY = (
 
 def _known_quiet(module: nn.Module) -> bool:
     """Whether the class is torch's or ours and draws nothing from the global generator."""
-    if isinstance(module, _NOISY) or getattr(module, "dropout", 0.0) not in (0, 0.0):
+    rate = getattr(module, "dropout", 0.0)
+    if isinstance(module, _NOISY) or (not isinstance(rate, nn.Module) and rate != 0):
         return False
-    return type(module).__module__.startswith(("torch.nn.modules.", "zoo.neural."))
+    # Watching costs a second in every process: torch imports its compiler for it.
+    return type(module).__module__.startswith(("torch.nn.modules.", "zoo."))
 
 
 class _Loop:

@@ -105,7 +105,9 @@ class StepLoss(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return one loss a row."""
-        target = target[:, : output.shape[1]]
+        # Either may be padded further than the other.
+        n_steps = min(target.shape[1], output.shape[1])
+        output, target = output[:, :n_steps], target[:, :n_steps]
         if target.is_floating_point():
             true = ~torch.isnan(target)
             losses = (output[..., 0] - torch.where(true, target, 0)).square()

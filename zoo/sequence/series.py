@@ -70,6 +70,9 @@ class OnSeries(Neural, abstract=True):
                 )
             if not isinstance(self, Classifier):
                 rows[i] = check_array(rows[i], ensure_2d=False, dtype=self.dtype_, input_name="y")
+        if isinstance(self, Classifier):
+            every = np.concatenate(list(rows))
+            super()._check_y(every, len(every))
         return rows
 
     def _encode_y(
