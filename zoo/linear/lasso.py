@@ -25,7 +25,7 @@ class Lasso(Regressor):
 
     Parameters
     ----------
-    alpha : float, default=1.0
+    alpha : float, default=0.1
         Strength of the penalty.
     l1_ratio : float, default=1.0
         rho: 1 is the lasso, below it the elastic net.
@@ -65,13 +65,13 @@ class Lasso(Regressor):
     >>> from zoo import Lasso
     >>> X, y = load_diabetes(return_X_y=True)
     >>> int((Lasso(alpha=0.5).fit(X, y).coef_ != 0).sum())
-    6
+    4
     """
 
     input: ClassVar[Input] = Table(sparse=True)
     multi_output: ClassVar[bool] = True
 
-    alpha: Positive = 1.0
+    alpha: Positive = 0.1
     l1_ratio: Fraction = 1.0
     fit_intercept: bool = True
     tol: Tolerance = 1e-8

@@ -28,10 +28,10 @@ class LinearRegression(Regressor):
     ----------
     fit_intercept : bool, default=True
         Whether to fit the constant.
-    solver : {"auto", "cholesky", "qr", "svd", "gradient_descent", "momentum", "sgd"}, \
-default="auto"
-        "auto" solves the normal equations where they are well conditioned, else takes qr, and svd
-        where columns are dependent. The last three descend.
+    solver : str, default="auto"
+        "cholesky", "qr", "svd", "gradient_descent", "momentum", "sgd" or "auto", which
+        solves the normal equations where they are well conditioned, else takes qr, and svd where
+        columns are dependent. "gradient_descent", "momentum" and "sgd" descend.
     lr : float or None, default=None
         Step of descent; None is one over the largest curvature.
     momentum : float, default=0.9
@@ -110,7 +110,9 @@ default="auto"
         if self.solver in ("gradient_descent", "momentum", "sgd"):
             beta = self._descend(X, Yc, w, put, steps)
         else:
-            beta = self._solve(X, Yc, w)
+            for _ in steps(1, "solve"):
+                beta = self._solve(X, Yc, w)
+                put(beta)
         put(beta)
         residual = Y - X @ beta - (y_mean - self._x_mean @ beta)
         squares = np.einsum("ij,ij->j", residual, residual if w is None else residual * w[:, None])

@@ -8,7 +8,7 @@ from scipy import linalg
 from zoo.base import Regressor
 from zoo.inputs import Input, Table
 from zoo.linear import _least_squares as ls
-from zoo.params import Fixed, Positive
+from zoo.params import Fixed, Interval, Positive
 
 
 class RidgeCV(Regressor):
@@ -72,11 +72,14 @@ class RidgeCV(Regressor):
         "check_sample_weight_equivalence_on_sparse_data": (
             "leaving out one of two equal rows is not leaving out a row of weight 2"
         ),
+        "check_weights_count_as_repetition": (
+            "leaving out one of two equal rows is not leaving out a row of weight 2"
+        ),
     }
 
     alphas: Annotated[tuple[Positive, ...], Fixed("all of them are tried")] = (0.1, 1.0, 10.0)
     fit_intercept: bool = True
-    folds: Annotated[int | None, Fixed("it sets the estimate")] = None
+    folds: Annotated[Annotated[int, Interval(2, None)] | None, Fixed("it sets the estimate")] = None
     alpha_per_target: bool = False
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:

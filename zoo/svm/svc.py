@@ -107,13 +107,14 @@ class SVC(Classifier):
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": "solved to tol, as scikit-learn's SVC",
         "check_sample_weight_equivalence_on_sparse_data": "solved to tol, as scikit-learn's SVC",
+        "check_weights_count_as_repetition": "solved to tol, as scikit-learn's SVC",
     }
 
     C: Annotated[Positive, Search(1e-2, 1e3, log=True)] = 1.0
     kernel: KERNELS | Callable[..., Any] = "rbf"
     gamma: Literal["scale", "auto"] | Annotated[Positive, Search(1e-4, 1e1, log=True)] = "scale"
     degree: Annotated[Count, Search(2, 5)] = 3
-    coef0: Annotated[float, Search(0.0, 1.0)] = 0.0
+    coef0: Annotated[float, Interval(None, None), Search(0.0, 1.0)] = 0.0
     solver: Literal["auto", "smo", "interior_point", "dual_ascent"] = "auto"
     tol: Tolerance = 1e-3
     max_iter: Annotated[int, Interval(-1, None), Fixed("a budget")] = -1
@@ -155,6 +156,7 @@ class SVC(Classifier):
 
             # two classes: the second is the positive one, as everywhere in scikit-learn
             self._keep(0, (0, 1), self._solve_pair(X, y, price, (1, 0), pause), duals, rows)
+            next(ticks, None)
         else:
             answers = self._solve_pairs(X, y, price, pairs)
             for p, _ in zip(range(len(pairs)), steps(len(pairs), "pair"), strict=False):
