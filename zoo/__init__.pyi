@@ -9,8 +9,10 @@ from .linear.linear_regression import LinearRegression as LinearRegression
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
 from .linear.ridge import Ridge as Ridge
 from .linear.ridge_cv import RidgeCV as RidgeCV
+from .linear.scaling_law import ScalingLaw as ScalingLaw
 from .mlp.mlp import MLPClassifier as MLPClassifier
 from .mlp.mlp import MLPRegressor as MLPRegressor
+from .noprop.dt import NoPropDTClassifier as NoPropDTClassifier
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load
 from .persist import save as save

@@ -3,7 +3,6 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from zoo.base import Estimator
 from zoo.inputs import Input, Table
@@ -21,7 +20,12 @@ from zoo.params import (
     Tolerance,
     Whole,
 )
-from zoo.trees.columns import constraint_sets, find_categories, monotone_directions
+from zoo.trees.columns import (
+    constraint_sets,
+    find_categories,
+    generator,
+    monotone_directions,
+)
 
 Leaves = Annotated[int, Interval(2, None), Search(4, 256, log=True)]
 Column = Whole | str
@@ -30,9 +34,11 @@ Direction = Annotated[int, Interval(-1, 1)]
 
 
 class Boosting(Estimator, abstract=True):
-    """Trees grown one after another, each on gradient and curvature of a loss at the last scores."""
+    """Trees grown one after another, each on gradient and curvature of the loss so far."""
 
     input: ClassVar[Input] = Table(missing=True, categories=True)
+    # Whether the loss has the factor 1/2 of a second-order expansion; gamma is a price in the loss.
+    half: ClassVar[bool] = True
 
     n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
     learning_rate: Annotated[float, Interval(0, None, "neither"), Search(0.01, 0.5, log=True)] = 0.1
@@ -72,12 +78,15 @@ class Boosting(Estimator, abstract=True):
         """Return the loss, its kernel, the kernel's option and whether its curvature is 1."""
         raise NotImplementedError
 
+    def _start(self, loss, y, w):
+        """Return the score before the first tree."""
+        return loss.initial(y, w)
+
     def _learn_rounds(self, X, y, w, val, resume, steps):
         from zoo.trees import _bins, _boost, _grow, _model
 
         # None must not draw from the generator that everybody shares.
-        state = np.random.RandomState() if self.random_state is None else self.random_state
-        rng = check_random_state(state)
+        rng = generator(self.random_state)
         loss, kind, option, unit = self._loss()
         n_scores = self._n_scores()
         if not (X.flags.c_contiguous or X.flags.f_contiguous):
@@ -93,7 +102,7 @@ class Boosting(Estimator, abstract=True):
             policy=_policy(self),
             lam=self.reg_lambda,
             alpha=self.reg_alpha,
-            gamma=self.gamma,
+            gamma=self.gamma * (1.0 if self.half else 0.5),
             min_child_weight=self.min_child_weight,
             min_child_samples=self.min_child_samples,
             cat_smooth=self.cat_smooth,
@@ -102,7 +111,7 @@ class Boosting(Estimator, abstract=True):
             sets=constraint_sets(self, p),
         )
         if not resume:
-            start = np.atleast_1d(loss.initial(y, w)).astype(np.float64)
+            start = np.atleast_1d(self._start(loss, y, w)).astype(np.float64)
             self.initial_ = np.resize(start, n_scores)
             self.model_ = _model.empty_model()
             self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=True)]

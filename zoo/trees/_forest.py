@@ -1,8 +1,8 @@
 """The record grower: one whole tree on rows that are moved so that every node lies in one piece.
 
 A row is a record ``[targets | row number | codes]``. A bootstrap sample is copied into records
-once; a split swaps records in place, so that all work on a node reads memory in order. A target is packed
-as in ``_grow``: ``(w y << 32) + w`` in whole numbers (regression, two classes), or
+once; a split swaps records in place, so that all work on a node reads memory in order. A target is
+packed as in ``_grow``: ``(w y << 32) + w`` in whole numbers (regression, two classes), or
 ``(label << 32) + w`` (more classes), so that sums are exact, whatever the order of rows.
 
 Codes are bins (uint8) or the ranks of the distinct values (uint16), which makes cuts exact. Trees

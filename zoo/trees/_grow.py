@@ -631,8 +631,10 @@ def _fill(t, hist, kind, s, e):
 
 @inner
 def _split_rows(t, chunk):
-    """Stable partition of a piece of rows: those that go left to the front of the same piece of
-    spare, the others reversed to its back.
+    """Part a piece of rows, stably.
+
+    Those that go left come to the front of the same piece of ``spare``, the others, reversed, to
+    its back.
     """
     n, feature, last_bin = t[N], t[FEATURE], t[BIN]
     s = t[A] + chunk * CHUNK

@@ -4,13 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from zoo.base import Estimator
 from zoo.inputs import Input, Table
 from zoo.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed
-from zoo.trees.columns import find_categories
+from zoo.trees.columns import find_categories, generator
 
+DRAWS_ROWS = (
+    "a bootstrap draws rows, not weights; RandomForestClassifier and RandomForestRegressor of "
+    "scikit-learn carry the same excuse"
+)
 Share = Annotated[float, Interval(0, 1, "right"), Search(0.1, 1.0)]
 
 
@@ -60,6 +63,7 @@ class Growing(Estimator, abstract=True):
             min_gain=self.min_impurity_decrease * w.sum(),
             random_cut=self.splitter == "random",
             seed=seed,
+            slack=0.0,
         )
 
     def _prepare(self, X, y, w):
@@ -107,10 +111,7 @@ class Forest(Growing, abstract=True):
     """Many trees, each on a bootstrap sample with few columns a node; their mean is the answer."""
 
     excused: ClassVar[dict[str, str]] = {
-        "check_sample_weight_equivalence_on_dense_data": (
-            "a bootstrap draws rows, not weights; RandomForestClassifier and -Regressor of "
-            "scikit-learn carry the same excuse"
-        )
+        "check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS
     }
 
     n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
@@ -128,7 +129,7 @@ class Forest(Growing, abstract=True):
                 f"{type(self).__name__}: oob_score needs bootstrap=True, since without it no row "
                 "is left out; set one of them."
             )
-        rng = check_random_state(self.random_state)
+        rng = generator(self.random_state)
         n, p = X.shape
         plot, targets = self._prepare(X, y, w)
         weight = np.ones(n) if w is None else np.asarray(w, np.float64)
@@ -139,8 +140,6 @@ class Forest(Growing, abstract=True):
         done = len(self.seeds_)
         more = self.n_estimators - done if resume and self.warm_start else self.n_estimators
         seeds = rng.randint(2**31 - 1, size=done + max(more, 0))[done:]
-        if resume:
-            self.codes_ = self.codes_ if done == 0 else self.codes_
         m = n if self.max_samples is None else max(1, round(self.max_samples * n))
 
         def draw(seed):

@@ -103,7 +103,7 @@ def _pack(targets, w):
     if len(targets.classes):
         return (targets.packed.astype(np.int64) << 32) + wq[:, None], 1.0 / scale_w, scale_w
     y = targets.packed
-    zero_one = bool(((y == 0) | (y == 1)).all())
+    zero_one = _is_zero_one(targets)
     if zero_one:
         return ((wq[:, None] * y.astype(np.int64)) << 32) + wq[:, None], 1 / scale_w, scale_w
     # One scale for all outputs: their gains are added.
@@ -131,12 +131,13 @@ def grow(plot, targets, w, rules, ids=None):
     sub = Targets(targets.packed[ids], targets.classes, targets.dense, targets.criterion)
     head[:, :q], factor, scale_w = _pack(sub, w)
     head[:, q] = np.arange(m)
-    if targets.criterion in (_forest.SQUARED, _forest.GINI) and (
-        len(targets.classes) or _is_zero_one(targets)
-    ):
-        # Gini counts both classes; on 0 and 1 the squares see one of them.
-        factor = factor * (1.0 if len(targets.classes) else 2.0)
-    rules = rules._replace(min_weight=rules.min_weight * scale_w, min_gain=rules.min_gain / factor)
+    if targets.criterion == _forest.SQUARED and _is_zero_one(targets):
+        factor *= 2.0  # Gini counts both classes; the squares of 0 and 1 see one of them
+    rules = rules._replace(
+        min_weight=rules.min_weight * scale_w,
+        min_gain=rules.min_gain / factor,
+        slack=0.0 if _is_zero_one(targets) else 0.5,
+    )
     nodes = 2 * m if rules.max_leaves == 0 else min(2 * m, 2 * rules.max_leaves)
     tree = _forest.Plain(
         *(np.empty(nodes, d) for d in ("i4", "i4", "i4", "i4", "u1")),
@@ -171,11 +172,8 @@ def grow(plot, targets, w, rules, ids=None):
 
 
 def _is_zero_one(targets):
-    return (
-        targets.dense.shape[1] == 1
-        and bool(np.isin(targets.dense[:100], (0, 1)).all())
-        and bool(((targets.dense == 0) | (targets.dense == 1)).all())
-    )
+    y = targets.packed
+    return bool(((y[:100] == 0) | (y[:100] == 1)).all() and ((y == 0) | (y == 1)).all())
 
 
 def _thresholds(plot, feature, code, following):

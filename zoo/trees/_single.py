@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from zoo.trees._growing import Growing
+from zoo.trees.columns import generator
 
 
 class Single(Growing, abstract=True):
@@ -16,7 +17,7 @@ class Single(Growing, abstract=True):
     def _learn_tree(self, X, y, w):
         from zoo.trees import _model, _plant
 
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(generator(self.random_state).randint(2**31 - 1))
         plot, targets = self._prepare(X, y, w)
         w = np.ones(len(X)) if w is None else np.asarray(w, np.float64)
         tree = _plant.grow(plot, targets, w, self._rules(targets, w, X.shape[1], seed))

@@ -1,8 +1,15 @@
-"""What a user says of the columns, as arrays: categories, monotone directions, interactions."""
+"""What a user says, as arrays: categories, monotone directions, interactions, the seed."""
 
 from typing import Any
 
 import numpy as np
+
+
+def generator(random_state: Any) -> np.random.RandomState:
+    """Give a generator of this seed; None is a fresh one, never the global one."""
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    return np.random.RandomState(random_state)
 
 
 def _position(estimator: Any, key: Any, p: int, parameter: str) -> int:

@@ -106,7 +106,7 @@ class DecisionTreeClassifier(Single, Classifier):
 class DecisionTreeRegressor(Single, Regressor):
     r"""Regress by a tree of questions, each chosen to leave as little spread as it can.
 
-    The best cut of a region R lowers the squared (or Poisson) loss most; a region predicts its mean.
+    The best cut of a region lowers the squared (or Poisson) loss most; a region predicts its mean.
 
     .. math::
         \min_{j, s} \; \sum_{x_i \in R_L(j, s)} w_i (y_i - \bar y_L)^2

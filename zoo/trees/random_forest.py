@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score
 
 from zoo.base import Classifier, Regressor
 from zoo.params import Count
-from zoo.trees._growing import Forest, Share
+from zoo.trees._growing import DRAWS_ROWS, Forest, Share
 
 
 class RandomForestClassifier(Forest, Classifier):
@@ -73,8 +73,8 @@ class RandomForestClassifier(Forest, Classifier):
 
     Notes
     -----
-    MDI favours columns of many values; ``sklearn.inspection.permutation_importance`` does not. Full trees take
-    about 25 bytes a node. With few rows and smooth targets boosting is usually ahead.
+    MDI favours columns of many values; ``permutation_importance`` of scikit-learn does not. Full
+    trees take about 30 bytes a node. With few rows and smooth targets boosting is usually ahead.
 
     References
     ----------
@@ -92,6 +92,10 @@ class RandomForestClassifier(Forest, Classifier):
     """
 
     logits: ClassVar[bool] = False
+    excused: ClassVar[dict[str, str]] = {
+        "check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS,
+        "check_weights_count_as_repetition": DRAWS_ROWS,
+    }
 
     criterion: Literal["gini", "entropy"] = "gini"
     max_features: Literal["sqrt", "log2"] | Share | Count | None = "sqrt"
@@ -179,8 +183,8 @@ class RandomForestRegressor(Forest, Regressor):
 
     Notes
     -----
-    MDI favours columns of many values; ``sklearn.inspection.permutation_importance`` does not. A forest does
-    not extrapolate.
+    MDI favours columns of many values; ``permutation_importance`` of scikit-learn does not. A
+    forest does not extrapolate.
 
     References
     ----------

@@ -1,0 +1,247 @@
+"""AdaBoost."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.base import clone
+
+from zoo.base import Classifier
+from zoo.inputs import Input, Table
+from zoo.params import Fixed, Interval, Jobs, Positive, Search, Seed
+from zoo.trees.columns import find_categories, generator
+
+
+class AdaBoostClassifier(Classifier):
+    r"""Classify by a vote of weak learners, each trained on what the others got wrong.
+
+    Rows that the last learner missed gain weight; a learner's vote grows as its weighted error e
+    falls below chance. For two classes every round lowers the exponential loss of the training
+    data by the factor 2 sqrt(e (1 - e)).
+
+    .. math::
+        \alpha_m = \ln\frac{1 - e_m}{e_m} + \ln(K - 1), \qquad
+        w_i \leftarrow w_i \exp(\alpha_m 1[h_m(x_i) \ne y_i]), \qquad
+        F_k(x) = \sum_m \alpha_m 1[h_m(x) = k]
+
+    Parameters
+    ----------
+    estimator : classifier or None, default=None
+        Weak learner whose fit takes ``sample_weight``; None is a tree of ``max_depth``, grown on
+        histograms, which is much faster.
+    n_estimators : int, default=50
+        Most learners.
+    learning_rate : float, default=1.0
+        Factor on each vote.
+    max_depth : int, default=1
+        Depth of the trees; 1 is a stump.
+    max_bins : int, default=255
+        Most values that a column is rounded to.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns without order, by number, name or mask; those that a DataFrame declares always are.
+    n_jobs : int or None, default=None
+        Threads; None means all. The result does not depend on it.
+    random_state : int, RandomState or None, default=None
+        Seed that is handed to ``estimator``.
+
+    Attributes
+    ----------
+    estimator_weights_ : array
+        Votes alpha.
+    estimator_errors_ : array
+        Weighted errors e.
+    model_ : dict of arrays
+        The trees, or no tree when ``estimator`` is given.
+    estimators_ : list
+        The learners, when ``estimator`` is given.
+    codes_ : list of arrays
+        Known categories of each column.
+
+    Notes
+    -----
+    ``predict_proba`` is the softmax of F, the link that belongs to the exponential loss; it is
+    often too sure. Labels that are wrong gain weight without end: with noisy labels use boosting of
+    the log loss. A tree of two classes costs one pass over the table, O(n d).
+
+    References
+    ----------
+    Freund and Schapire (1997), A decision-theoretic generalization of on-line learning and an
+    application to boosting, Journal of Computer and System Sciences 55.
+    Zhu, Zou, Rosset and Hastie (2009), Multi-class AdaBoost, Statistics and its Interface 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from zoo import AdaBoostClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = AdaBoostClassifier().fit(X[::2], y[::2])
+    >>> bool(model.score(X[1::2], y[1::2]) > 0.93)
+    True
+    """
+
+    input: ClassVar[Input] = Table(missing=True, categories=True)
+
+    excused: ClassVar[dict[str, str]] = {
+        "check_class_weight_classifiers": (
+            "rows that are missed gain weight until the weights given at the start are outvoted; "
+            "AdaBoostClassifier of scikit-learn gives the same votes for the same weights"
+        )
+    }
+
+    estimator: Annotated[Any, Fixed("it is a method, not a number")] = None
+    n_estimators: Annotated[int, Interval(1, None), Search(20, 500, log=True)] = 50
+    learning_rate: Positive = 1.0
+    max_depth: Annotated[int, Interval(1, 8), Search(1, 5)] = 1
+    max_bins: Annotated[int, Interval(2, 255), Fixed("more is better")] = 255
+    categorical_features: Annotated[
+        Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
+        Fixed("it states what the columns are"),
+    ] = "from_dtype"
+    n_jobs: Jobs = None
+    random_state: Seed = None
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Any) -> None:
+        from zoo.trees import _model
+
+        w = np.ones(len(X)) if w is None else np.array(w, np.float64)
+        w /= w.sum()
+        self.model_, self.estimators_, self.codes_ = _model.empty_model(), [], []
+        self.estimator_weights_, self.estimator_errors_ = np.empty(0), np.empty(0)
+        if self.estimator is not None:
+            self._vote(y, w, steps, self._any_learner(X, y))
+        elif len(self.classes_) == 2:
+            self._grow_pairs(X, y, w, steps)
+        else:
+            self._vote(y, w, steps, self._tree_learner(X, y))
+
+    def _vote(self, y: np.ndarray, w: np.ndarray, steps: Any, learner: Any) -> None:
+        """Run the rounds; ``learner(w)`` trains, returns its classes and how to keep it."""
+        for _ in steps(self.n_estimators, "round"):
+            h, keep = learner(w)
+            missed = h != y
+            e = float(w[missed].sum())
+            if e >= 1 - 1 / len(self.classes_):
+                if len(self.estimator_errors_) == 0:
+                    raise ValueError(
+                        f"AdaBoostClassifier: the first learner errs on {e:.0%} of the weight, no "
+                        "better than chance; give a learner that can part these classes, such as "
+                        "a deeper tree."
+                    )
+                break
+            # A learner without error would outvote everything: its vote is that of e = 1e-10.
+            odds = (1 - e) / max(e, 1e-10)
+            alpha = self.learning_rate * (np.log(odds) + np.log(len(self.classes_) - 1))
+            self.estimator_errors_ = np.append(self.estimator_errors_, e)
+            self.estimator_weights_ = np.append(self.estimator_weights_, alpha)
+            keep(alpha)
+            if e <= 1e-10:
+                break
+            w[missed] *= np.exp(alpha)
+            w /= w.sum()
+
+    def _any_learner(self, X: Any, y: np.ndarray) -> Any:
+        rng = generator(self.random_state)
+        labels = self.classes_[y]
+
+        def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
+            model = clone(self.estimator)
+            if "random_state" in model.get_params():
+                model.set_params(random_state=int(rng.randint(2**31 - 1)))
+            # Mean weight 1, so that limits on weights keep their usual meaning.
+            model.fit(X, labels, sample_weight=w * len(w))
+            h = np.searchsorted(self.classes_, model.predict(X))
+            return h, lambda alpha: self.estimators_.append(model)
+
+        return learner
+
+    def _tree_learner(self, X: Any, y: np.ndarray) -> Any:
+        """Grow a tree of more than two classes on records."""
+        from zoo.trees import _forest, _model, _plant
+
+        k, p = len(self.classes_), X.shape[1]
+        is_cat = find_categories(self, p)
+        plot = _plant.make_plot(X, self.max_bins, is_cat)
+        self.codes_ = [e if c else np.empty(0) for e, c in zip(plot.edges, is_cat, strict=True)]
+        targets = _plant.class_targets(y, k, "gini")
+        rules = _forest.Rules(
+            criterion=targets.criterion, max_depth=self.max_depth, max_leaves=0, max_features=p,
+            min_split=2, min_leaf=1, min_weight=0.0, min_gain=0.0, random_cut=False, seed=0,
+            slack=0.0,
+        )  # fmt: skip
+
+        def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
+            tree = _plant.grow(plot, targets, w, rules)
+            one = _plant.join(_model.empty_model(), [tree], np.float64)
+            leaf = _model.find_leaves(one, self._categories(), X, self.n_jobs)[:, 0]
+            best = tree.value.argmax(axis=1)
+
+            def keep(alpha: float) -> None:
+                vote = tree._replace(value=alpha * np.eye(k)[best])
+                self.model_ = _plant.join(self.model_, [vote], np.float64)
+
+            return best[leaf], keep
+
+        return learner
+
+    def _grow_pairs(self, X: Any, y: np.ndarray, w: np.ndarray, steps: Any) -> None:
+        """Grow trees of two classes on histograms: Gini is the squared loss on 0 and 1."""
+        from zoo.trees import _bins, _boost, _grow, _model
+
+        if not (X.flags.c_contiguous or X.flags.f_contiguous):
+            X = np.ascontiguousarray(X)
+        p = X.shape[1]
+        is_cat = find_categories(self, p)
+        bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
+        self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=True)]
+        limits = _boost.Limits(
+            max_leaves=2**self.max_depth, max_depth=self.max_depth, min_child_weight=0.0,
+            cat_smooth=0.0,
+        )  # fmt: skip
+        threads = _boost.n_threads(self.n_jobs, len(X))
+        trees = []
+        with _boost.Grower(X, bins, limits, y=y, threads=threads) as grower:
+
+            def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
+                np.multiply(w, 0.5 - y, out=grower.pair[:, 0], casting="same_kind")
+                grower.pair[:, 1] = w
+                if len(grower.exact):
+                    grower.exact[:, 0], grower.exact[:, 1] = w * (0.5 - y), w
+                tree = grower.grow((_grow.OUTSIDE, 0, 0.0))
+                tree.value[:] = np.where(tree.value > 0, 1.0, -1.0)
+                grower.score[:] = 0.0
+                grower.add(tree)
+                h = (grower.score[0] > 0).astype(int)
+
+                def keep(alpha: float) -> None:
+                    tree.value[:] *= alpha
+                    trees.append(tree)
+                    if getattr(self, "_skl_callbacks", None):
+                        flush()
+
+                return h, keep
+
+            def flush() -> None:
+                self.model_ = _model.join_trees(self.model_, trees, [0] * len(trees), bins)
+                trees.clear()
+
+            self._vote(y, w, steps, learner)
+            flush()
+
+    def _categories(self) -> Any:
+        from zoo.trees import _model
+
+        return _model._codes(self.codes_, [len(c) > 0 for c in self.codes_])
+
+    def _scores(self, X: Any) -> np.ndarray:
+        from zoo.trees import _model
+
+        k = len(self.classes_)
+        if self.estimators_:
+            s = np.zeros((len(X), k))
+            for alpha, model in zip(self.estimator_weights_, self.estimators_, strict=True):
+                h = np.searchsorted(self.classes_, model.predict(X))
+                s[np.arange(len(X)), h] += alpha
+            return (s[:, 1] - s[:, 0] if k == 2 else s).astype(self.dtype_)
+        out = np.zeros((1 if k == 2 else k, len(X)))
+        _model.add_predictions(self.model_, self._categories(), X, out, self.n_jobs)
+        s = out[0] if k == 2 else np.ascontiguousarray(out.T)
+        return s.astype(self.dtype_)

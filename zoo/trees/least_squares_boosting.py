@@ -1,0 +1,136 @@
+"""Least squares boosting with regularised leaves."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.base import Regressor
+from zoo.losses import Loss, Squared
+from zoo.trees._boosting import Boosting
+
+
+class LeastSquaresBoostingRegressor(Boosting, Regressor):
+    r"""Fit each tree to what the trees before it left over, by penalised least squares.
+
+    Starting from 0, round m fits a tree h to the residuals r; the penalties shrink its leaves and
+    refuse splits that gain too little.
+
+    .. math::
+        \min_{h} \; \sum_i w_i (r_i - h(x_i))^2 + \lambda \sum_j c_j^2 + \gamma J, \qquad
+        c_R = \frac{\sum_R w_i r_i}{\sum_R w_i + \lambda}, \\
+        \Delta = \frac{(\sum_L w_i r_i)^2}{\sum_L w_i + \lambda}
+        + \frac{(\sum_R w_i r_i)^2}{\sum_R w_i + \lambda}
+        - \frac{(\sum w_i r_i)^2}{\sum w_i + \lambda} - \gamma
+
+    Parameters
+    ----------
+    n_estimators : int, default=100
+        Rounds.
+    learning_rate : float, default=1.0
+        Factor on each tree; 1 is the method of the textbook, less is slower and often better.
+    max_depth : int or None, default=3
+        Most splits between root and leaf.
+    max_leaf_nodes : int or None, default=None
+        Most leaves of a tree.
+    grow_policy : {"lossguide", "depthwise"}, default="lossguide"
+        Which leaf is split next: the one that gains most, or the oldest.
+    min_child_weight : float, default=0.0
+        Least sum of weight in a leaf.
+    min_child_samples : int, default=1
+        Least number of rows in a leaf, whatever their weights.
+    reg_lambda : float, default=1.0
+        Penalty lambda on the squares of the leaves.
+    reg_alpha : float, default=0.0
+        Penalty on the absolute values of the leaves.
+    gamma : float, default=0.0
+        Penalty on each leaf: a split must gain more.
+    subsample, colsample_bytree, colsample_bynode : float, default=1.0
+        Share of the rows and columns that a tree sees, and of the columns that a node may try.
+    goss : (float, float) or None, default=None
+        Shares (top, other): keep the rows of largest gradient and a weighted sample of the others.
+    max_bins : int, default=255
+        Most values that a column is rounded to.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns without order, by number, name or mask; those that a DataFrame declares always are.
+        A split sends a set of categories to the left. Categories that were never seen count as
+        missing.
+    cat_smooth : float, default=10.0
+        Weight added to each category before categories are ranked.
+    monotone_constraints : dict or sequence of -1, 0, 1, default=None
+        Columns in which the prediction must not rise (-1) or fall (1).
+    interaction_constraints : sequence of sequences, default=None
+        Sets of columns that may meet on one path; columns in none form one more set.
+    n_iter_no_change : int or None, default=None
+        Stop when the loss on validation data has not improved for so many rounds, and keep the
+        best. None grows all.
+    validation_fraction : float, default=0.1
+        Rows held out for that when no ``X_val`` is given.
+    tol : float, default=0.0
+        Least improvement that counts.
+    warm_start : bool, default=False
+        Whether fit goes on from the trees that are there.
+    n_jobs : int or None, default=None
+        Threads; None means all. The result does not depend on it.
+    random_state : int, RandomState or None, default=None
+        Seed of the sampling of rows and columns.
+
+    Attributes
+    ----------
+    model_ : dict of arrays
+        The trees.
+    n_iter_ : int
+        Rounds that were kept.
+    feature_importances_ : array of shape (d,)
+        Share of each column in the fall of the loss.
+
+    Notes
+    -----
+    The loss has no factor 1/2 here, so gamma
+    is twice that of BoostingRegressor; lambda is the same. There is no constant before the first
+    tree: with a large lambda and a mean far from 0 centre y first.
+
+    References
+    ----------
+    Friedman (2001), Greedy function approximation: a gradient boosting machine, Annals of
+    Statistics 29(5).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from zoo import LeastSquaresBoostingRegressor
+    >>> X, y = make_friedman1(400, random_state=0)
+    >>> model = LeastSquaresBoostingRegressor(learning_rate=0.2).fit(X[:300], y[:300])
+    >>> bool(model.score(X[300:], y[300:]) > 0.85)
+    True
+    """
+
+    half: ClassVar[bool] = False
+
+    learning_rate = 1.0
+    max_depth = 3
+    max_leaf_nodes = None
+    min_child_weight = 0.0
+
+    def _learn(
+        self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any
+    ) -> None:
+        self._learn_rounds(X, y, w, val, resume, steps)
+
+    def _n_scores(self) -> int:
+        return 1
+
+    def _start(self, loss: Loss, y: np.ndarray, w: np.ndarray | None) -> float:
+        return 0.0
+
+    def _loss(self) -> tuple[Loss, int, float, bool]:
+        from zoo.trees import _grow
+
+        return Squared(), _grow.SQUARED, 0.0, True
+
+    def _output(self, X: Any) -> np.ndarray:
+        return self._raw(X)[0].astype(self.dtype_)
+
+    def staged_predict(self, X: Any) -> Any:
+        """Give the predictions after each round."""
+        for s in self._staged_raw(self._checked(X)):
+            yield s[0]
