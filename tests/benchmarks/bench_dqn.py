@@ -16,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 STEPS = 10_000
-SAME = {"batch_size": 128, "train_freq": 2, "tau": 0.01, "target_update_interval": 1}
+SAME = {"batch_size": 128, "train_freq": 2, "tau": 0.02, "target_update_interval": 1}
 
 
 def learn() -> None:

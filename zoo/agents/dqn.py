@@ -121,7 +121,7 @@ class DQN(RolloutAgent):
     train_freq: Annotated[Count, Search(1, 16, log=True)] = 2
     gradient_steps: Annotated[Count, Search(1, 4)] = 1
     target_update_interval: Annotated[Count, Search(1, 1_000, log=True)] = 1
-    tau: Annotated[float, Interval(0, 1, "right"), Search(0.001, 1.0, log=True)] = 0.01
+    tau: Annotated[float, Interval(0, 1, "right"), Search(0.001, 1.0, log=True)] = 0.02
     double: bool = True
     dueling: bool = False
     n_step: Annotated[Count, Search(1, 10)] = 5
