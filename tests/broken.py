@@ -1,7 +1,8 @@
 """Deliberately broken estimators: each breaks one promise of the contract.
 
 Every class is a twin of a healthy one and differs from it in the few lines that are wrong.
-``breaks`` names the check that is meant for the defect, ``also`` those that cannot help seeing it.
+``breaks`` names the check that is meant for the defect, ``also`` those of the zoo that cannot help
+seeing it.
 """
 
 import sys
@@ -136,7 +137,7 @@ class ExcusesWhatDoesNotExist(LeastSquaresEngine):
 # -- parameters -----------------------------------------------------------------------------------
 
 
-@broken("check_init_only_stores", "check_no_attributes_set_in_init")
+@broken("check_init_only_stores")
 class SetsAnAttributeInInit(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -149,13 +150,7 @@ def _init_with_more(self: Any, *, alpha: float = 1e-3) -> None:
 SetsAnAttributeInInit.__init__ = _init_with_more
 
 
-@broken(
-    "check_init_only_stores",
-    "check_parameters_refused",
-    "check_refused_fit_keeps_state",
-    "check_parameters_default_constructible",
-    "check_set_params",
-)
+@broken("check_init_only_stores", "check_parameters_refused", "check_refused_fit_keeps_state")
 class ConvertsInInit(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -199,9 +194,7 @@ class SaysNothingOfTheValue(LeastSquaresEngine):
 # -- fit and what it leaves behind ----------------------------------------------------------------
 
 
-@broken(
-    "check_fit_returns_self", "check_estimators_fit_returns_self", "check_readonly_memmap_input"
-)
+@broken("check_fit_returns_self")
 class ReturnsACopy(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -211,7 +204,7 @@ class ReturnsACopy(LeastSquaresEngine):
         return copy.copy(self._fit(X, y, sample_weight))
 
 
-@broken("check_unfitted", "check_estimators_unfitted")
+@broken("check_unfitted")
 class PredictsUnfitted(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -230,7 +223,7 @@ class LosesTheFitOnRefusal(LeastSquaresEngine):
         return self._fit(X, y, sample_weight)
 
 
-@broken("check_predict_writes_nothing", "check_dict_unchanged")
+@broken("check_predict_writes_nothing")
 class WritesInPredict(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -239,7 +232,7 @@ class WritesInPredict(LeastSquaresEngine):
         return super()._output(X)
 
 
-@broken("check_predict_writes_nothing", "check_estimators_pickle")
+@broken("check_predict_writes_nothing")
 class WritesInPredictInPlace(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -252,16 +245,7 @@ class WritesInPredictInPlace(LeastSquaresEngine):
         return super()._output(X)
 
 
-@broken(
-    "check_inputs_unchanged",
-    "check_column_names",
-    "check_memory_layout",
-    "check_estimators_overwrite_params",
-    "check_fit_idempotent",
-    "check_readonly_memmap_input",
-    "check_regressor_data_not_an_array",
-    "check_regressors_train",
-)
+@broken("check_inputs_unchanged", "check_column_names", "check_memory_layout")
 class WritesIntoX(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -284,14 +268,6 @@ EVERY_FIT_DIFFERS = (
     "check_column_names",
     "check_validation_data",
     "check_weights_count_as_repetition",
-    "check_fit_idempotent",
-    "check_sample_weight_equivalence_on_dense_data",
-    "check_sample_weights_list",
-    "check_sample_weights_not_an_array",
-    "check_sample_weights_pandas_series",
-    "check_classifier_data_not_an_array",
-    "check_sample_weights_invariance",
-    "check_class_weight_balanced_linear_classifier",
 )
 
 
@@ -373,14 +349,7 @@ class ChangesErrorSettings(LeastSquaresEngine):
         return super()._output(X)
 
 
-@broken(
-    "check_refit_equals_fresh_fit",
-    "check_pickle",
-    "check_deepcopy",
-    "check_fit_idempotent",
-    "check_regressors_train",
-    "check_supervised_y_2d",
-)
+@broken("check_refit_equals_fresh_fit", "check_pickle", "check_deepcopy")
 class RemembersTheLastFit(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -390,7 +359,7 @@ class RemembersTheLastFit(LeastSquaresEngine):
         self._fits = getattr(self, "_fits", 0) + 1
 
 
-@broken("check_batch_composition", "check_methods_subset_invariance")
+@broken("check_batch_composition")
 class CentresTheBatch(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -398,15 +367,7 @@ class CentresTheBatch(LeastSquaresEngine):
         return super()._output(X) + 0.01 * X.mean()
 
 
-@broken(
-    "check_batch_composition",
-    "check_methods_sample_order_invariance",
-    "check_methods_subset_invariance",
-    "check_multi_output",
-    "check_regressor_multioutput",
-    "check_regressors_train",
-    "check_supervised_y_2d",
-)
+@broken("check_batch_composition", "check_multi_output")
 class CountsTheRows(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -417,11 +378,7 @@ class CountsTheRows(LeastSquaresEngine):
 # -- copies ---------------------------------------------------------------------------------------
 
 
-@broken(
-    "check_pickle",
-    "check_estimators_pickle",
-    "check_deepcopy",
-)
+@broken("check_pickle", "check_deepcopy")
 class KeepsAGenerator(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -450,13 +407,13 @@ class Hopeful(Table):
         return super().check(estimator, X, reset=reset)
 
 
-@broken("check_no_rows_refused", "check_regressor_data_not_an_array")
+@broken("check_no_rows_refused")
 class AnswersAboutNothing(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = Hopeful()
 
 
-@broken("check_targets_refused", "check_regressors_no_nan", "check_supervised_y_no_nan")
+@broken("check_targets_refused")
 class IgnoresNanInY(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -466,13 +423,7 @@ class IgnoresNanInY(LeastSquaresEngine):
         return super()._check_y(y, n)
 
 
-@broken(
-    "check_learns_toy",
-    "check_multi_output",
-    "check_sample_weight",
-    "check_regressors_train",
-    "check_regressor_multioutput",
-)
+@broken("check_learns_toy", "check_multi_output", "check_sample_weight")
 class LearnsNothing(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -483,12 +434,7 @@ class LearnsNothing(LeastSquaresEngine):
 # -- classifiers ----------------------------------------------------------------------------------
 
 
-@broken(
-    "check_string_labels",
-    "check_classifiers_classes",
-    "check_supervised_y_2d",
-    "check_probabilities",
-)
+@broken("check_string_labels", "check_probabilities")
 class ForgetsTheNamesOfClasses(GradientEngine):
     __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
 
@@ -504,16 +450,12 @@ class LonelyEngine(GradientEngine, abstract=True):
         return super()._encode_y(y, w, classes=classes, **more)
 
 
-@broken(
-    "check_one_class_refused",
-    "check_classifiers_one_label",
-    "check_classifiers_one_label_sample_weights",
-)
+@broken("check_one_class_refused")
 class TakesOneClass(LonelyEngine):
     __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
 
 
-@broken("check_class_weight", "check_class_weight_classifiers")
+@broken("check_class_weight")
 class IgnoresClassWeight(GradientEngine):
     __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
 
@@ -524,17 +466,7 @@ class IgnoresClassWeight(GradientEngine):
 # -- transformers ---------------------------------------------------------------------------------
 
 
-@broken(
-    "check_transform_shape",
-    "check_set_output",
-    "check_transformer_get_feature_names_out",
-    "check_transformer_get_feature_names_out_pandas",
-    "check_set_output_transform",
-    "check_set_output_transform_pandas",
-    "check_set_output_transform_polars",
-    "check_global_output_transform_pandas",
-    "check_global_set_output_transform_pandas",
-)
+@broken("check_transform_shape", "check_set_output")
 class MiscountsItsColumns(PrincipalAxesEngine):
     __doc__ = docstring("Turn.", "jitter")
 
@@ -543,13 +475,7 @@ class MiscountsItsColumns(PrincipalAxesEngine):
         self.n_features_out_ += 1
 
 
-@broken(
-    "check_set_output",
-    "check_set_output_transform_pandas",
-    "check_global_set_output_transform_pandas",
-    "check_set_output_transform_polars",
-    "check_global_set_output_transform_polars",
-)
+@broken("check_set_output")
 class IgnoresSetOutput(PrincipalAxesEngine):
     __doc__ = docstring("Turn.", "jitter")
 
@@ -680,11 +606,7 @@ class TakesNoiseForData(GaussianEngine):
 # -- capabilities, claimed ------------------------------------------------------------------------
 
 
-@broken(
-    "check_sample_weight",
-    "check_weights_count_as_repetition",
-    "check_sample_weight_equivalence_on_dense_data",
-)
+@broken("check_sample_weight", "check_weights_count_as_repetition")
 class IgnoresWeights(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -692,7 +614,7 @@ class IgnoresWeights(LeastSquaresEngine):
         super()._learn(X, y, None)
 
 
-@broken("check_weights_count_as_repetition", "check_sample_weight_equivalence_on_dense_data")
+@broken("check_weights_count_as_repetition")
 class WeighsHalfHeartedly(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -700,19 +622,13 @@ class WeighsHalfHeartedly(LeastSquaresEngine):
         super()._learn(X, y, None if w is None else np.sqrt(w))
 
 
-@broken(
-    "check_sparse",
-    "check_estimator_sparse_tag",
-    "check_estimator_sparse_array",
-    "check_estimator_sparse_matrix",
-    "check_sample_weight_equivalence_on_sparse_data",
-)
+@broken("check_sparse")
 class ClaimsSparse(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = Table(sparse=True)
 
 
-@broken("check_missing_values", "check_estimators_nan_inf")
+@broken("check_missing_values")
 class ClaimsMissingValues(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = Table(missing=True)
@@ -736,7 +652,7 @@ class TakesCodesForCategories(MeansWithHolesEngine):
     input: ClassVar[Input] = Codes(missing=True, categories=True)
 
 
-@broken("check_multi_output", "check_regressor_multioutput")
+@broken("check_multi_output")
 class SwapsOutputs(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
@@ -794,7 +710,7 @@ class IgnoresValidationData(GradientEngine):
         super()._learn(X, y, w, None, resume, steps)
 
 
-@broken("check_probabilities", "check_classifiers_train")
+@broken("check_probabilities")
 class DoesNotNormalise(GradientEngine):
     __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
 
@@ -841,7 +757,7 @@ class ForgetsItsState(RunningMeanEngine):
 # -- capabilities that work and are not claimed ---------------------------------------------------
 
 
-@broken("check_sample_weight_unclaimed", "check_sample_weight_equivalence_on_dense_data")
+@broken("check_sample_weight_unclaimed")
 class HidesItsWeights(PrincipalAxesEngine):
     __doc__ = docstring("Turn.", "jitter")
 
@@ -857,7 +773,7 @@ class HidesItsValidation(PrincipalAxesEngine):
         return self._fit(X, y)
 
 
-@broken("check_partial_fit_unclaimed", "check_n_features_in_after_fitting")
+@broken("check_partial_fit_unclaimed")
 class HidesItsPartialFit(PrincipalAxesEngine):
     __doc__ = docstring("Turn.", "jitter")
 
@@ -881,12 +797,7 @@ class Densifying(Table):
         return super().check(estimator, X.toarray() if hasattr(X, "toarray") else X, reset=reset)
 
 
-@broken(
-    "check_sparse_unclaimed",
-    "check_estimator_sparse_tag",
-    "check_estimator_sparse_array",
-    "check_estimator_sparse_matrix",
-)
+@broken("check_sparse_unclaimed")
 class DoesMoreThanItSays(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = Densifying()
@@ -901,7 +812,7 @@ class Forgiving(Table):
         return super().check(estimator, X, reset=reset)
 
 
-@broken("check_missing_values_unclaimed", "check_estimators_nan_inf")
+@broken("check_missing_values_unclaimed")
 class ForgetsToLookForNan(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = Forgiving()
@@ -913,7 +824,7 @@ class HidesItsCategories(LeastSquaresEngine):
     input: ClassVar[Input] = Codes()
 
 
-@broken("check_multi_output_unclaimed", "check_supervised_y_2d")
+@broken("check_multi_output_unclaimed")
 class HidesItsOutputs(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     multi_output: ClassVar[bool] = False
@@ -952,11 +863,7 @@ class ByPosition(Table):
         return super().check(estimator, X, reset=reset)
 
 
-@broken(
-    "check_column_names",
-    "check_dataframe_column_names_consistency",
-    "check_regressor_data_not_an_array",
-)
+@broken("check_column_names")
 class TakesColumnsByPosition(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = ByPosition()
@@ -971,7 +878,7 @@ class RowsFirst(Table):
         return super().check(estimator, X, reset=reset)
 
 
-@broken("check_memory_layout", "check_f_contiguous_array_estimator", "check_column_names")
+@broken("check_memory_layout", "check_column_names")
 class RefusesAColumnOrder(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = RowsFirst()
@@ -984,7 +891,7 @@ class Single(Table):
         return super().check(estimator, X, reset=reset).astype(np.float32)
 
 
-@broken("check_precision_follows_input", "check_transformer_preserve_dtypes")
+@broken("check_precision_follows_input")
 class ForcesSinglePrecision(PrincipalAxesEngine):
     __doc__ = docstring("Turn.", "jitter")
     input: ClassVar[Input] = Single()
@@ -1000,9 +907,7 @@ class AnyWidth(Table):
         return super().check(estimator, X, reset=reset)
 
 
-@broken(
-    "check_width_refused", "check_n_features_in_after_fitting", "check_regressor_data_not_an_array"
-)
+@broken("check_width_refused")
 class TakesAnyWidth(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
     input: ClassVar[Input] = AnyWidth()
@@ -1020,9 +925,7 @@ class OnlyPictures(Images):
         return super().check(estimator, X, reset=reset)
 
 
-@broken(
-    "check_image_shapes", "check_classifier_data_not_an_array", "check_sample_weights_not_an_array"
-)
+@broken("check_image_shapes")
 class WantsFourDimensions(BrightnessEngine):
     __doc__ = docstring("Compare.", "image_shape")
     input: ClassVar[Input] = OnlyPictures()
@@ -1037,11 +940,7 @@ class Guessing(Images):
         return super().check(estimator, X, reset=reset)
 
 
-@broken(
-    "check_image_shape_refused",
-    "check_classifier_data_not_an_array",
-    "check_sample_weights_not_an_array",
-)
+@broken("check_image_shape_refused")
 class GuessesWhereTheChannelsAre(BrightnessEngine):
     __doc__ = docstring("Compare.", "image_shape")
     input: ClassVar[Input] = Guessing()
@@ -1176,7 +1075,7 @@ class TranslatesIntoNothing(BackwardsEngine):
 # -- pairs ----------------------------------------------------------------------------------------
 
 
-@broken("check_pairs_unseen_ids")
+@broken("check_pairs_unseen_ids", "check_weights_count_as_repetition")
 class FailsOnUnseenIds(BiasesEngine):
     __doc__ = docstring("Add up biases.", "shrinkage")
 

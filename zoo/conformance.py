@@ -60,8 +60,9 @@ from zoo.registry import entries
 
 __all__ = ["Case", "Nonconformity", "Report", "Result", "check", "check_names"]
 
-# Fits of the suites stay small: a parameter of one of these names is lowered to this value.
-# scikit-learn's own checks run with the parameters as they are given.
+# Fits stay small: a parameter of one of these names is lowered to this value. scikit-learn's checks
+# ask for good scores on a few hundred rows, so they get more.
+SKLEARN_BUDGETS = {"max_epochs": 40, "hidden_size": 32}
 BUDGETS = {
     "max_epochs": 20,
     "n_layers": 2,
@@ -215,11 +216,7 @@ class Case:
     def _prepared(self, estimator: Any) -> Any:
         prototype = clone(estimator)
         params = prototype.get_params(deep=False)
-        small: dict[str, Any] = {
-            name: most
-            for name, most in BUDGETS.items()
-            if isinstance(params.get(name), int) and not params[name] <= most
-        }
+        small: dict[str, Any] = _lowered(params, BUDGETS)
         if "random_state" in params:
             small["random_state"] = 0
         if self.input.name == "env":
@@ -288,6 +285,15 @@ class Case:
     def answers_by_row(self, estimator: Any, X: Any) -> dict[str, Any]:
         """Return the answers that belong to rows of X."""
         return {k: v for k, v in self.answers(estimator, X).items() if k != "sample"}
+
+
+def _lowered(params: dict[str, Any], budgets: dict[str, int]) -> dict[str, Any]:
+    """Return the parameters that exceed their budget, at their budget."""
+    return {
+        name: most
+        for name, most in budgets.items()
+        if isinstance(params.get(name), int) and not params[name] <= most
+    }
 
 
 def rows(X: Any, index: Any) -> Any:
@@ -1122,12 +1128,11 @@ def check_weights_count_as_repetition(case: Case) -> None:
     X, y = case.data(0, n)
     w = np.arange(n) % 3
     index = np.repeat(np.arange(n), w)
-    weighted = case.fit(X, y, sample_weight=w.astype(float))
-    repeated = case.fit(rows(X, index), None if y is None else y[index])
-    a, b = (
-        case.answers_by_row(weighted, case.questions),
-        case.answers_by_row(repeated, case.questions),
-    )
+    with working("fits to weighted and to repeated rows answer"):
+        weighted = case.fit(X, y, sample_weight=w.astype(float))
+        repeated = case.fit(rows(X, index), None if y is None else y[index])
+        a = case.answers_by_row(weighted, case.questions)
+        b = case.answers_by_row(repeated, case.questions)
     tolerance = 1e-5 if case.tolerance < 1e-5 else 1e-2
     expect_same(a, b, tolerance, "weights 0, 1 and 2 are not rows left out, once and twice")
 
@@ -2409,7 +2414,8 @@ def _sklearn_results(
         )
         return
     flat = clone(estimator).set_params(
-        **estimator.input.flattened_params(fields_of(type(estimator)))
+        **_lowered(estimator.get_params(deep=False), SKLEARN_BUDGETS),
+        **estimator.input.flattened_params(fields_of(type(estimator))),
     )
     with warnings.catch_warnings():
         # What scikit-learn leaves out is counted and fails in check_number_of_checks.
