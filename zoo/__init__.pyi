@@ -7,6 +7,7 @@ from .linear.lasso import Lasso as Lasso
 from .linear.lasso_cv import LassoCV as LassoCV
 from .linear.linear_regression import LinearRegression as LinearRegression
 from .linear.logistic_regression import LogisticRegression as LogisticRegression
+from .linear.piecewise import PiecewiseLinearRegressor as PiecewiseLinearRegressor
 from .linear.ridge import Ridge as Ridge
 from .linear.ridge_cv import RidgeCV as RidgeCV
 from .linear.scaling_law import ScalingLaw as ScalingLaw
