@@ -19,7 +19,8 @@ from zoo import PiecewiseLinearRegressor
 def sample(seed, n=15):
     """Rows of sin(2x) with a little noise, both ends among them."""
     rng = np.random.default_rng(seed)
-    X = np.append(rng.uniform(-2, 2, n - 2), [-2, 2])[:, None]
+    X = np.sort(rng.uniform(-2, 2, (n, 1)), axis=0)
+    X[0], X[-1] = -2, 2
     return X, np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=n)
 
 
@@ -61,7 +62,7 @@ for p in (15, 300):
 right.set(ylim=(-3, 3))
 right.legend()
 figure.tight_layout()
-print("test error at", {p: round(e, 3) for p, e in zip(counts, test, strict=True)})
+print("test error at", {p: round(float(e), 3) for p, e in zip(counts, test, strict=True)})
 
 # %%
 # A small ridge penalty takes the peak away altogether

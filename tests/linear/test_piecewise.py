@@ -105,7 +105,8 @@ def test_double_descent():
     errors = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        X = np.append(rng.uniform(-2, 2, n - 2), [-2, 2])[:, None]
+        X = np.sort(rng.uniform(-2, 2, (n, 1)), axis=0)
+        X[0], X[-1] = -2, 2
         y = np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=n)
         errors.append([])
         for p in counts:
