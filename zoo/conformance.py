@@ -39,6 +39,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError, SkipTestWarning
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from zoo.base import Estimator
@@ -231,6 +232,8 @@ class Case:
         """Return toy X and the y that the role wants (None where it needs none)."""
         rng = np.random.RandomState(seed)
         X, y = self.input.toy(rng) if n is None else self.input.toy(rng, n)
+        if get_tags(self.prototype).input_tags.positive_only:
+            X = np.abs(X)
         return X, self.target(X, y)
 
     def target(self, X: Any, y: np.ndarray) -> Any:
