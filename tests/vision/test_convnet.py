@@ -392,4 +392,4 @@ def test_a_small_part_of_mnist(data_dir):
         X, y = d["X_train"][:6000], d["y_train"][:6000]
         X_test, y_test = d["X_test"][:2000], d["y_test"][:2000]
     model = ConvNetClassifier(max_epochs=2, random_state=0).fit(X, y)
-    assert model.score(X_test, y_test) > 0.95
+    assert model.score(X_test, y_test) > 0.93

@@ -90,18 +90,19 @@ class Autoencoder(blocks.Stochastic):
         return self.beta * kl - reconstruction / self.n_draws
 
     def bound(self, x: Tensor, y: Tensor | None, noise: Tensor, importance: bool) -> Tensor:
-        """Return the ELBO of each row, or the importance-weighted bound; noise is (draws, z)."""
+        """Return the ELBO of each row, or the importance-weighted bound; noise is (n, draws, z)."""
         mean, log_sd = self.encode(x)
-        z = [mean + torch.exp(log_sd) * e for e in noise]
+        draws = noise.unbind(1)
+        z = [mean + torch.exp(log_sd) * e for e in draws]
         log_p = torch.stack([self.log_p(x, z_l, y) for z_l in z])
         if not importance:
             return log_p.mean(0) - gaussian_kl(mean, log_sd)
         # log p(z) - log q(z|x) of each draw
         log_ratio = torch.stack([
             (0.5 * (e.square() - z_l.square()) + log_sd).sum(1)
-            for e, z_l in zip(noise, z, strict=True)
+            for e, z_l in zip(draws, z, strict=True)
         ])  # fmt: skip
-        return torch.logsumexp(log_p + log_ratio, 0) - math.log(len(noise))
+        return torch.logsumexp(log_p + log_ratio, 0) - math.log(len(draws))
 
 
 def gaussian_kl(mean: Tensor, log_sd: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class VAE(Sampler, Transformer, Neural):
     -----
     With hidden_layer_sizes=() and noise="shared" the model is factor analysis. Training draws noise,
     so a weight of 2 is not exactly a row given twice. The encoder does not see y: codes hold what the
-    class does not tell. ``score_samples`` uses the same draws for every row, so it repeats.
+    class does not tell. The draws of ``score_samples`` follow from the row, so that it repeats.
 
     References
     ----------
@@ -286,26 +286,29 @@ class VAE(Sampler, Transformer, Neural):
         return self.input.restore(self, rows.astype(self.dtype_, copy=False))
 
     def _log_likelihood(self, X: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
-        import torch
+        y = self._one_hot(numbers)
+        parts = [
+            self._bound(X[rows], None if y is None else y[rows])
+            for rows in (slice(start, start + 2048) for start in range(0, len(X), 2048))
+        ]
+        return np.concatenate(parts)
 
-        weight = next(self.net_.module_.parameters())
-        rng = np.random.default_rng(self.seed_)
-        noise = rng.standard_normal((max(16, self.n_importance), self.n_features_out_))
-        if self.n_importance > 1:
-            noise = noise[: self.n_importance]
-        options = {
-            "noise": torch.as_tensor(noise).to(weight.device, weight.dtype),
-            "importance": self.n_importance > 1,
-        }
+    def _bound(self, X: np.ndarray, y: np.ndarray | None) -> np.ndarray:
+        from scipy.special import ndtri
+
         rows = self._prepare(X)
-        if self.decoder == "bernoulli":
-            return self._run("bound", rows, self._one_hot(numbers), **options)
-        if not self.levels:
-            return self._run("bound", rows, self._one_hot(numbers), **options)
-        # Fill the gaps with the same few offsets for every row: a bound on the integers' likelihood.
-        offsets = rng.uniform(size=(4, rows.shape[1]))
+        scaled = rows / self.scale_
+        n_draws = self.n_importance if self.n_importance > 1 else 16
+        u = numbers_of_rows(scaled, n_draws, self.n_features_out_, self.seed_)
+        noise = ndtri(np.clip(u, 1e-12, 1 - 1e-12))
+        options = {"importance": self.n_importance > 1}
+        if self.decoder == "bernoulli" or not self.levels:
+            return self._run("bound", rows, y, noise, **options)
+        # A bound on the integers' likelihood: the mean over ways to fill the gaps.
+        offsets = numbers_of_rows(scaled, 4, rows.shape[1], self.seed_ + 1)
         return np.mean(
-            [self._run("bound", rows + u, self._one_hot(numbers), **options) for u in offsets], axis=0
+            [self._run("bound", rows + o, y, noise, **options) for o in offsets.swapaxes(0, 1)],
+            axis=0,
         )
 
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
@@ -364,18 +367,38 @@ class VAE(Sampler, Transformer, Neural):
         max_iter : int, default=100
             Rounds.
         """
-        from sklearn.utils.validation import check_is_fitted
+        from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
         check_is_fitted(self)
+        _check_feature_names(self, X, reset=False)
         X = np.array(X, dtype=self.dtype_)
+        if X.shape[1:] != tuple(self.row_shape_) or np.isinf(X).any():
+            raise ValueError(
+                f"X has shape {X.shape} and {np.isinf(X).sum()} infinite cells; give rows like the "
+                f"training data, (n, {', '.join(map(str, self.row_shape_))}), with nan for what is "
+                "missing."
+            )
         missing = np.isnan(X)
         start = np.zeros((1, self.n_features_in_)) + (
             self.scale_ / 2 if self.decoder == "bernoulli" else self.shift_ - self._gap()
         )
         filled = np.where(missing, self._as_given(start), X)
         for _ in range(max_iter):
-            expected = self.reconstruct(filled, y)
+            rows = filled if filled.ndim == 2 else self.input.check(self, filled, reset=False)
+            expected = self.inverse_transform(self._output(rows), y)
             if np.abs(expected - filled)[missing].max(initial=0) < 1e-6 * self.scale_.max():
                 break
             filled = np.where(missing, expected, X)
         return filled
+
+
+def numbers_of_rows(rows: np.ndarray, n: int, width: int, seed: int) -> np.ndarray:
+    """Return uniform numbers (rows, n, width) that follow from seed and values of each row alone.
+
+    Points drawn once are turned around the unit interval by an angle of the row's own (Cranley and
+    Patterson 1976). So errors of rows cancel, a call repeats, and other rows do not matter.
+    """
+    rng = np.random.default_rng(seed)
+    points, pace = rng.uniform(size=(n, width)), rng.uniform(1, 1e4, size=width)
+    angle = (rows * rng.normal(size=rows.shape[1])).sum(axis=1, dtype=np.float64)
+    return (points + (angle[:, None] * pace)[:, None]) % 1
