@@ -910,7 +910,7 @@ class Sampler(Estimator, abstract=True):
     @available_if(_has_likelihood)
     def bits_per_dim(self, X: Any) -> float:
         """Return the mean negative log-likelihood in bits per feature (lower is better)."""
-        return -self.score(X) / (int(self.n_features_in_) * np.log(2))
+        return float(-self.score(X) / (int(self.n_features_in_) * np.log(2)))
 
 
 def _as_seed(random_state: Any) -> int | None:

@@ -121,7 +121,7 @@ def matching(X: Any, y: Any = None) -> list[str]:
     >>> import numpy as np
     >>> from zoo import matching
     >>> X = np.arange(20.0).reshape(10, 2)
-    >>> names = matching(X, X.sum(axis=1))
+    >>> names = matching(X, np.sqrt(X.sum(axis=1)))
     >>> "Ridge" in names, "LogisticRegression" in names
     (True, False)
     """

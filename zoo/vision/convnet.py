@@ -194,7 +194,7 @@ class ConvNetClassifier(NeuralClassifier, ConvNet):
     >>> from sklearn.datasets import load_digits
     >>> from zoo import ConvNetClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = ConvNetClassifier(filters=(8, 16), batch_size=32, max_epochs=5, random_state=0)
+    >>> model = ConvNetClassifier(filters=(8, 16), batch_size=32, max_epochs=10, random_state=0)
     >>> model.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.9
     True
     """
@@ -240,7 +240,7 @@ class ConvNetRegressor(NeuralRegressor, ConvNet):
     >>> from zoo import ConvNetRegressor
     >>> X, y = load_digits(return_X_y=True)
     >>> ink = X.mean(axis=1)
-    >>> model = ConvNetRegressor(filters=(8,), batch_size=32, max_epochs=10, random_state=0)
+    >>> model = ConvNetRegressor(filters=(8,), batch_size=32, max_epochs=20, random_state=0)
     >>> model.fit(X[:500], ink[:500]).score(X[500:], ink[500:]) > 0.9
     True
     """
