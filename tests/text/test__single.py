@@ -18,9 +18,7 @@ def decoder(norm="layer", positions="rotary", activation="gelu", tie=True, exper
 
 @pytest.mark.parametrize(
     ("norm", "positions", "activation"),
-    list(
-        itertools.product(["layer", "rms"], ["rotary", "learned", "sinusoidal"], ["gelu", "relu"])
-    ),
+    list(itertools.product(["layer", "rms"], ["rotary", "learned", "sinusoidal"], ["gelu", "relu"])),
 )
 def test_equals_the_step_of_the_decoder(norm, positions, activation):
     net = decoder(norm, positions, activation, tie=norm == "rms")

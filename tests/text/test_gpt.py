@@ -104,18 +104,14 @@ def p_of_prefix(model, text):
     T, logs = model.spec_["block_size"], []
     for t in range(1, len(tokens)):
         start = _windows.window_start(t, T)
-        logs.append(
-            logits_of(model, tokens[None, start:t])[0, -1].double().log_softmax(-1)[tokens[t]]
-        )
+        logs.append(logits_of(model, tokens[None, start:t])[0, -1].double().log_softmax(-1)[tokens[t]])
     shared = sum(1 for c in text if c == "z") * math.log(0x110000 - 2)
     return math.exp(sum(logs[:-1]) - shared), math.exp(logs[-1])
 
 
 def test_number_of_parameters():
     for tie, positions in ((True, "rotary"), (False, "learned")):
-        model = GPT(**{**FAST, "n_layers": 3, "tie_weights": tie, "positions": positions}).fit(
-            ["abc"]
-        )
+        model = GPT(**{**FAST, "n_layers": 3, "tie_weights": tie, "positions": positions}).fit(["abc"])
         V, d, L, T = 5, 32, 3, 16
         expected = V * d + 12 * L * d**2 + (2 * L + 1) * d
         expected += 0 if tie else V * d + T * d
@@ -169,9 +165,7 @@ def test_likelihood_and_bits_per_byte_by_hand(model):
         if text:
             bits = -total / math.log(2) / len(text.encode())
             assert model.bits_per_byte([text]) == pytest.approx(bits, rel=1e-5)
-        assert model.perplexity([text]) == pytest.approx(
-            math.exp(-total / (len(tokens) - 1)), rel=1e-5
-        )
+        assert model.perplexity([text]) == pytest.approx(math.exp(-total / (len(tokens) - 1)), rel=1e-5)
 
 
 def test_states_by_hand(plain):
@@ -339,9 +333,7 @@ def test_validation_and_early_stopping():
     single = GPT(**{**FAST, "early_stopping": True, "validation_fraction": 0.25})
     single.fit(["the cat sat on the mat. " * 20])
     assert np.isfinite(single.history_["valid_loss"]).all()
-    eager = GPT(
-        **{**FAST, "max_epochs": 100, "early_stopping": True, "n_iter_no_change": 2, "lr": 0.1}
-    )
+    eager = GPT(**{**FAST, "max_epochs": 100, "early_stopping": True, "n_iter_no_change": 2, "lr": 0.1})
     assert eager.fit(TEXTS).n_iter_ < 100
 
 
@@ -350,9 +342,7 @@ def test_watched_loss_is_that_of_the_text():
     # 8 + 2 tokens with the ends: two windows of eight, the second filled up from the beginning.
     stream = _windows.stream_of(model.tokenizer_, ["a cat", "mat"])
     x, y = _windows.blocks_of_stream(stream, 8)
-    expected = F.cross_entropy(
-        logits_of(model, x).flatten(0, 1), torch.from_numpy(y).flatten().long()
-    )
+    expected = F.cross_entropy(logits_of(model, x).flatten(0, 1), torch.from_numpy(y).flatten().long())
     assert model.history_["valid_loss"][-1] == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -438,7 +428,7 @@ def test_shakespeare_at_the_configuration_of_nanogpt(data_dir):
     cut = int(0.9 * len(text))
     schedule = ("warm_up_cosine", {"warm_up": 100, "total": 2000, "floor": 0.1})
     model = GPT(
-        positions="learned", max_epochs=10, windows_per_epoch=2400, schedule=schedule,
+        max_epochs=10, windows_per_epoch=2400, schedule=schedule,
         n_iter_no_change=None, random_state=0,
     )  # fmt: skip
     model.fit([text[:cut]], X_val=[text[cut:]])
