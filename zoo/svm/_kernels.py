@@ -95,6 +95,26 @@ def _rbf64(S, a, b, gamma, out, slots):
             o[k] = _exp64(-gamma * max(ar + b[k] - 2.0 * s[k], 0.0))
 
 
+# in place, as functions of their own: a loop whose arrays may overlap is not vectorised
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _rbf32_here(S, a, b, gamma):
+    two, g = np.float32(2.0), np.float32(gamma)
+    for r in range(S.shape[0]):
+        s, ar = S[r], a[r]
+        for k in range(s.shape[0]):
+            s[k] = _exp32(-g * max(ar + b[k] - two * s[k], np.float32(0.0)))
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _rbf64_here(S, a, b, gamma):
+    for r in range(S.shape[0]):
+        s, ar = S[r], a[r]
+        for k in range(s.shape[0]):
+            s[k] = _exp64(-gamma * max(ar + b[k] - 2.0 * s[k], 0.0))
+
+
 @njit(cache=True, nogil=True, fastmath=_MATH)
 def _poly(S, gamma, coef0, degree, out, slots):
     for r in range(S.shape[0]):
@@ -193,10 +213,8 @@ class Kernel:
     def rows_of(self, parent, index, out, slots):
         """As `rows`, with `index` counted among the columns of `parent`."""
         if self.kind == "precomputed":
-            at = slice(None) if self.columns is None else self.columns
             who = index if parent.columns is None else parent.columns[index]
-            for i, s in zip(who, slots, strict=True):
-                out[s] = self.Z[i, at]
+            out[slots] = self.Z[who] if self.columns is None else self.Z[np.ix_(who, self.columns)]
         elif callable(self.kind):
             out[slots] = self.kind(parent.Z[index], self.Z)
         else:
@@ -210,10 +228,7 @@ class Kernel:
             return np.ascontiguousarray(self.Z[k, k], dtype=self.dtype)
         if callable(self.kind):
             return np.array(
-                [
-                    np.asarray(self.kind(self.Z[k : k + 1], self.Z[k : k + 1]))[0, 0]
-                    for k in range(self.n)
-                ],
+                [np.asarray(self.kind(self.Z[k : k + 1], self.Z[k : k + 1]))[0, 0] for k in range(self.n)],
                 dtype=self.dtype,
             )
         if self.kind == "rbf":
@@ -241,13 +256,14 @@ class Kernel:
                 A = A.toarray()
             A = np.ascontiguousarray(A if self.mean is None else A - self.mean, dtype=self.dtype)
             a = np.einsum("ij,ij->i", A, A, dtype=np.float64).astype(self.dtype)
-            self._finish(A, a, out, np.arange(m))
+            self._finish(A, a, out, np.arange(m), S=out)
 
-    def _finish(self, A, a, out, slots):
+    def _finish(self, A, a, out, slots, S=None):
         m = A.shape[0]
-        if self._buffer.size < m * self.n:
-            self._buffer = np.empty(m * self.n, self.dtype)
-        S = self._buffer[: m * self.n].reshape(m, self.n)
+        if S is None:
+            if self._buffer.size < m * self.n:
+                self._buffer = np.empty(m * self.n, self.dtype)
+            S = self._buffer[: m * self.n].reshape(m, self.n)
         if self.sparse:
             _csr_products(self.Z.data, self.Z.indices, self.Z.indptr, A, S)
         elif m == 1:
@@ -255,12 +271,15 @@ class Kernel:
         else:
             np.dot(A, self.Z.T, out=S)
         f = self.dtype.type
-        if self.kind == "rbf":
+        if self.kind == "rbf" and S is out:
+            rbf = _rbf32_here if self.dtype == np.float32 else _rbf64_here
+            rbf(S, a, self.norms, f(self.gamma))
+        elif self.kind == "rbf":
             rbf = _rbf32 if self.dtype == np.float32 else _rbf64
             rbf(S, a, self.norms, f(self.gamma), out, slots)
         elif self.kind == "poly":
             _poly(S, f(self.gamma), f(self.coef0), self.degree, out, slots)
         elif self.kind == "sigmoid":
             _tanh(S, f(self.gamma), f(self.coef0), out, slots)
-        else:
+        elif S is not out:
             _scatter(S, out, slots)

@@ -201,9 +201,7 @@ def _project_class(A, b, y, C, out):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _ascend_classes(
-    data, columns, starts, y, c, norms, scaling, alpha, W, order, which, rng, tol, passes
-):
+def _ascend_classes(data, columns, starts, y, c, norms, scaling, alpha, W, order, which, rng, tol, passes):
     """Crammer-Singer by row (Keerthi et al. 2008), W is (d + 1, k); return the worst violation."""
     n, k = alpha.shape
     last = W.shape[0] - 1
@@ -275,9 +273,7 @@ def interior_hinge(X, y, c, *, scaling):
     Z = np.empty((n, d + 1))
     Z[:, :d], Z[:, d] = X, scaling
     Z *= y[:, None]
-    alpha, w, _, done = interior_point(
-        Z, -np.ones(n), np.zeros(n), c.astype(np.float64), constrained=False
-    )
+    alpha, w, _, done = interior_point(Z, -np.ones(n), np.zeros(n), c.astype(np.float64), constrained=False)
     return w, alpha, done
 
 

@@ -149,7 +149,7 @@ def expand(machine: Any, X: Any, vectors: Any, parts: list[tuple[slice, np.ndarr
             at += coefficients.shape[1]
         return out
     kernel = Kernel(vectors, machine.kernel, machine.gamma_, machine.coef0, machine.degree, dtype)
-    width = int(max(16, min(256, 2**20 // m)))
+    width = int(max(32, min(256, 2**20 // m)))
     block = np.empty((min(width, n), m), dtype)
     for s in range(0, n, width):
         rows = X[s : s + width]

@@ -164,9 +164,7 @@ def _run(F, u, lo, hi, eps, up, dn, diag, rows, slot, used, clock, state, tol, s
             if g > best:
                 best, at = g, s
         e = min(at + _BLOCK, n)
-        j = at + _find_gain(
-            F[at:e], dn[at:e], Ki[at:e], diag[at:e], m, dii, best * np.float32(0.9999)
-        )
+        j = at + _find_gain(F[at:e], dn[at:e], Ki[at:e], diag[at:e], m, dii, best * np.float32(0.9999))
         if slot[j] < 0:
             clock[0] = tick
             return MISSING, j
@@ -470,9 +468,7 @@ def smo(
     if history:
         u_all, F_all = _restore(kernel, u_all, F_all, active, u, F, history)
         u, F = u_all, F_all
-    return Solution(
-        u, F, bias(u, F, lo, hi, eps), int(clock[1]), float(state[1]), status, int(clock[2])
-    )
+    return Solution(u, F, bias(u, F, lo, hi, eps), int(clock[1]), float(state[1]), status, int(clock[2]))
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)

@@ -141,9 +141,7 @@ class LinearSVC(Classifier):
                 f"loss={wanted[self.solver]!r}: use solver='auto'."
             )
         if self.solver == "interior_point" and not dense:
-            raise ValueError(
-                "LinearSVC: solver='interior_point' would make the sparse X dense; use 'auto'."
-            )
+            raise ValueError("LinearSVC: solver='interior_point' would make the sparse X dense; use 'auto'.")
         if self.solver != "auto":
             return self.solver
         n, d = X.shape
@@ -180,9 +178,7 @@ class LinearSVC(Classifier):
         self.n_iter_ = max(self.n_iter_, n_iter, 1)
         return v, alpha, done
 
-    def _solve_together(
-        self, X: Any, y: np.ndarray, c: np.ndarray, seed: int, steps: Steps
-    ) -> bool:
+    def _solve_together(self, X: Any, y: np.ndarray, c: np.ndarray, seed: int, steps: Steps) -> bool:
         from zoo.svm import _linear
 
         if self.solver not in ("auto", "dual_ascent"):

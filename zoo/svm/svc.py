@@ -177,9 +177,7 @@ class SVC(Classifier):
         with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
             yield from pool.map(lambda pair: self._solve_pair(X, y, price, pair, None), pairs)
 
-    def _solve_pair(
-        self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any
-    ) -> Any:
+    def _solve_pair(self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any) -> Any:
         """Solve for one pair; the first class is the positive one. Returns rows and solution."""
         from zoo.svm._machine import solve
 
@@ -200,9 +198,7 @@ class SVC(Classifier):
         """Watch the distance of the two hulls: no margin is left when it vanishes."""
         from zoo.svm._kernels import Kernel
 
-        size = float(
-            np.mean(Kernel(X, self.kernel, self.gamma_, self.coef0, self.degree).diagonal())
-        )
+        size = float(np.mean(Kernel(X, self.kernel, self.gamma_, self.coef0, self.degree).diagonal()))
 
         def watch(n_iter: int, gap: float, u: Any, F: Any) -> bool:
             if u is not None:
@@ -261,9 +257,7 @@ class SVC(Classifier):
         else:
             S = expand(self, X, self.support_vectors_, self._parts)
             if k > 2:
-                S = np.column_stack(
-                    [S[:, a * (k - 1) + b - 1] + S[:, b * (k - 1) + a] for a, b in pairs]
-                )
+                S = np.column_stack([S[:, a * (k - 1) + b - 1] + S[:, b * (k - 1) + a] for a, b in pairs])
             s = S + self.intercept_
         s = s.astype(self.dtype_, copy=False)
         return s[:, 0] if k == 2 else _one_vs_rest(s, pairs, k)
