@@ -175,10 +175,8 @@ def dual_coordinate_ascent(X, y, c, *, squared, scaling, tol, max_iter, seed, st
             break
         passes = min(10, max_iter - int(which[1]))
         rest = (y, U, D, norms, float(scaling), alpha, w, order, which, bounds, rng, tol, passes)
-        if is_sparse:
-            done = _ascend_csr(X.data, X.indices, X.indptr, *rest)
-        else:
-            done = _ascend_dense(X, *rest)
+        rows = (X.data, X.indices, X.indptr) if is_sparse else (X,)
+        done = (_ascend_csr if is_sparse else _ascend_dense)(*rows, *rest)
     return w, alpha, int(which[1]), done
 
 
