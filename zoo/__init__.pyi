@@ -13,7 +13,10 @@ from .linear.ridge_cv import RidgeCV as RidgeCV
 from .linear.scaling_law import ScalingLaw as ScalingLaw
 from .mlp.mlp import MLPClassifier as MLPClassifier
 from .mlp.mlp import MLPRegressor as MLPRegressor
+from .noprop.ct import NoPropCTClassifier as NoPropCTClassifier
 from .noprop.dt import NoPropDTClassifier as NoPropDTClassifier
+from .noprop.fm import NoPropFMClassifier as NoPropFMClassifier
+from .noprop.hybrid import NoPropHybridClassifier as NoPropHybridClassifier
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load
 from .persist import save as save

@@ -108,10 +108,8 @@ class Blocks(blocks.Stochastic):
     def _product(self, P: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
         """Multiply by the weights; x is (K, in, n), or (in, n) where all blocks share it."""
         w = P[f"{name}_w"]
-        if x.ndim == 2:
-            h = (w.flatten(0, 1) @ x).unflatten(0, w.shape[:2])
-        else:
-            h = torch.bmm(w, x)
+        shared = x.ndim == 2
+        h = (w.flatten(0, 1) @ x).unflatten(0, w.shape[:2]) if shared else torch.bmm(w, x)
         b = P.get(f"{name}_b")
         return h if b is None else h + b
 
@@ -167,10 +165,8 @@ class Blocks(blocks.Stochastic):
 
     def features(self, P: dict[str, Tensor], low: int, x: Tensor) -> Tensor:
         """Return the x branch, (K, width, n)."""
-        if self.network == "conv":
-            h = self._convolve(P, x)
-        else:
-            h = F.relu(self._layer(P, low, "x1", x))
+        conv = self.network == "conv"
+        h = self._convolve(P, x) if conv else F.relu(self._layer(P, low, "x1", x))
         return self._layer(P, low, "x2", h)
 
     def run(

@@ -124,3 +124,14 @@ def prototypes(rows: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
             medians.append(np.median(distance, axis=1))
         chosen.append(own[np.concatenate(medians).argmin()])
     return np.array(chosen)
+
+
+def flow_state(t: Any, z0: Any, z1: Any, sigma: float, eps: Any) -> Any:
+    r"""Return :math:`z_t = t z_1 + (1 - t) z_0 + \sigma\epsilon`, a point on the straight way."""
+    return t * z1 + (1 - t) * z0 + sigma * eps
+
+
+def flow_class_logits(z: Any, W: Any, t: Any, sigma: float) -> Any:
+    r"""Return :math:`\log p(y|z_t)` up to a constant, z_t ~ N(t u_y, ((1 - t)^2 + sigma^2) I)."""
+    cross = z @ W.T
+    return (t * cross - 0.5 * t * t * (W * W).sum(-1)) / ((1 - t) ** 2 + sigma**2)

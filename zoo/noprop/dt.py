@@ -59,7 +59,7 @@ class NoPropDTClassifier(DiscreteNoProp):
     >>> from sklearn.datasets import load_digits
     >>> from zoo import NoPropDTClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = NoPropDTClassifier(n_blocks=5, width=64, max_epochs=10, random_state=0)
+    >>> model = NoPropDTClassifier(n_blocks=3, max_epochs=20, random_state=0)
     >>> model.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.9
     True
     """

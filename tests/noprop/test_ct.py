@@ -1,0 +1,101 @@
+"""NoPropCTClassifier: the schedule, its derivative, few steps against many, digits."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from zoo import NoPropCTClassifier
+from zoo.noprop import trajectory
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X.astype(np.float32), y, test_size=0.4, random_state=0, stratify=y)
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    X, _, y, _ = digits
+    return NoPropCTClassifier(max_epochs=60, random_state=0).fit(X, y)
+
+
+def module_of(**options):
+    X, y = np.random.default_rng(0).standard_normal((12, 3)), np.arange(12) % 3
+    options = {"max_epochs": 1, "width": 8, "random_state": 0} | options
+    return NoPropCTClassifier(**options).fit(X, y).net_.module_
+
+
+# -- equation ------------------------------------------------------------
+
+
+def test_learned_schedule_is_monotone_for_any_weights():
+    import torch
+
+    module = module_of()
+    generator = torch.Generator().manual_seed(0)
+    t = torch.linspace(0, 1, 200, dtype=torch.float64)
+    for scale in (0.1, 1.0, 4.0):
+        for _ in range(20):
+            with torch.no_grad():
+                for p in module.rise.parameters():
+                    p.copy_(scale * torch.randn(p.shape, generator=generator, dtype=p.dtype))
+            abar, slope = module.schedule(t)
+            assert (abar.diff() > 0).all()
+            assert (slope > 0).all()
+            snr = abar / (1 - abar)
+            assert snr[[0, -1]].tolist() == pytest.approx([1e-3, 100.0])
+
+
+@pytest.mark.parametrize("schedule", ["learned", "cosine", "linear"])
+def test_weight_is_the_derivative_of_the_ratio(schedule):
+    import torch
+
+    module = module_of(noise_schedule=schedule)
+    t = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
+    h = 1e-6
+    (above, _), (below, _), (_, slope) = (module.schedule(t + d) for d in (h, -h, 0))
+    snr_above, snr_below = (a / (1 - a) for a in (above, below))
+    torch.testing.assert_close((snr_above - snr_below) / (2 * h), slope, rtol=1e-6, atol=1e-8)
+
+
+# -- character ------------------------------------------------------------
+
+
+def test_digits_and_few_steps_against_many(fitted, digits):
+    _, X_test, _, y_test = digits
+    few = fitted.score(X_test, y_test)
+    many = fitted.set_params(n_steps=200).score(X_test, y_test)
+    fitted.set_params(n_steps=20)
+    assert few > 0.93
+    assert abs(few - many) < 0.01
+
+
+@pytest.mark.parametrize("sampler", ["sde", "ddim"])
+def test_other_samplers(fitted, digits, sampler):
+    _, X_test, _, y_test = digits
+    fitted.set_params(sampler=sampler, n_samples=3)
+    assert fitted.score(X_test, y_test) > 0.9
+    fitted.set_params(sampler="mean", n_samples=1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"embedding": "learned"}, {"noise_schedule": "cosine", "head": "nearest"}]
+)
+def test_options_learn_digits(digits, options):
+    X, X_test, y, y_test = digits
+    model = NoPropCTClassifier(max_epochs=60, random_state=0, **options).fit(X, y)
+    assert model.score(X_test, y_test) > 0.9
+
+
+def test_trajectory_has_a_state_for_every_step(fitted, digits):
+    path = trajectory(fitted, digits[1][:7])
+    assert path.z.shape == (21, 7, 10)
+    assert path.block_proba.shape == (20, 7, 10)
+    np.testing.assert_allclose(path.proba.sum(-1), 1, rtol=1e-5)
+
+
+def test_ends_that_do_not_rise_are_refused():
+    with pytest.raises(ValueError, match=r"min_snr=5.0 is not below max_snr=2.0"):
+        module_of(min_snr=5.0, max_snr=2.0)

@@ -1,0 +1,99 @@
+"""NoPropFMClassifier: marginals of the way, the flow of a known field, digits."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from zoo import NoPropFMClassifier
+from zoo.noprop import _diffusion as diffusion
+from zoo.noprop import trajectory
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X.astype(np.float32), y, test_size=0.4, random_state=0, stratify=y)
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    X, _, y, _ = digits
+    return NoPropFMClassifier(max_epochs=25, random_state=0).fit(X, y)
+
+
+# -- equation ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_marginals_of_the_way(t):
+    rng = np.random.default_rng(0)
+    u, sigma, n = np.array([1.0, -2.0]), 0.2, 200_000
+    z = diffusion.flow_state(
+        t, rng.standard_normal((n, 2)), u, sigma, rng.standard_normal((n, 2))
+    )
+    np.testing.assert_allclose(z.mean(0), t * u, atol=0.01)
+    np.testing.assert_allclose(z.var(0), (1 - t) ** 2 + sigma**2, rtol=0.02)
+
+
+def test_class_logits_are_the_densities_of_the_states():
+    rng = np.random.default_rng(0)
+    W, z, t, sigma = rng.standard_normal((4, 3)), rng.standard_normal((6, 3)), 0.7, 0.1
+    square = ((z[:, None] - t * W) ** 2).sum(-1)
+    difference = diffusion.flow_class_logits(z, W, t, sigma) + square / (
+        2 * ((1 - t) ** 2 + sigma**2)
+    )
+    np.testing.assert_allclose(difference, difference[:, :1].repeat(4, axis=1))
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("heun", 2)])
+def test_rules_have_their_order_on_a_known_field(sampler, order):
+    import torch
+
+    X, y = np.zeros((4, 2)), [0, 1, 0, 1]
+    module = NoPropFMClassifier(max_epochs=1, width=4).fit(X, y).net_.module_
+    module.output = lambda hx, z, t: torch.cos(3 * t)[:, None] + 0 * z  # z = sin(3t) / 3
+    errors = []
+    for n in (10, 20):
+        states, _ = module.walk(
+            torch.zeros(3, 1, 1, 2, dtype=torch.float64), sampler, n,
+            torch.zeros(2, dtype=torch.float64), None,
+        )  # fmt: skip
+        # Heun's last step is Euler's, so the comparison ends one step earlier.
+        errors.append(abs(states[n // 2][0, 0].item() - np.sin(1.5) / 3))
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
+
+
+# -- character ------------------------------------------------------------
+
+
+def test_digits_and_few_steps_against_many(fitted, digits):
+    _, X_test, _, y_test = digits
+    few = fitted.score(X_test, y_test)
+    many = fitted.set_params(n_steps=200).score(X_test, y_test)
+    fitted.set_params(n_steps=20)
+    assert few > 0.95
+    assert abs(few - many) < 0.01
+
+
+def test_heun_and_several_runs(fitted, digits):
+    _, X_test, _, y_test = digits
+    fitted.set_params(sampler="heun", n_samples=4)
+    assert fitted.score(X_test, y_test) > 0.94
+    fitted.set_params(sampler="euler", n_samples=1)
+
+
+@pytest.mark.parametrize("embedding", ["learned", "prototype"])
+def test_trained_embeddings_stay_apart(digits, embedding):
+    X, X_test, y, y_test = digits
+    model = NoPropFMClassifier(embedding=embedding, max_epochs=25, random_state=0).fit(X, y)
+    W = model.net_.module_.W.detach().numpy()
+    distance = np.linalg.norm(W[:, None] - W, axis=-1)
+    assert distance[~np.eye(10, dtype=bool)].min() > 0.5
+    assert model.score(X_test, y_test) > 0.9
+
+
+def test_trajectory_has_a_state_for_every_step(fitted, digits):
+    path = trajectory(fitted, digits[1][:7])
+    assert path.z.shape == (21, 7, 10)
+    np.testing.assert_allclose(path.proba[0], 0.1, atol=1e-6)

@@ -1,0 +1,308 @@
+"""One block for all times, as a torch module: NoProp-CT and NoProp-FM."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.neural import blocks
+from zoo.noprop import _diffusion as diffusion
+from zoo.noprop._blocks import Blocks
+
+TIME_CODE = 64
+# Times in [0, 1] are spread over as many positions as the paper takes steps.
+POSITIONS = 1000.0
+
+
+class Monotone(nn.Module):
+    r"""A function that rises from 0 to 1 whatever its weights are, and its derivative.
+
+    .. math::
+        s(t) = \mathrm{sp}(a)\,t + \sum_j \mathrm{sp}(v_j)\,\sigma(\mathrm{sp}(w_j)\,t + b_j),
+        \qquad f(t) = \frac{s(t) - s(0)}{s(1) - s(0)}
+
+    with sp the softplus, which makes the weights positive.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(()))
+        self.v = nn.Parameter(torch.full((width,), -3.0))
+        self.w = nn.Parameter(torch.full((width,), 3.0))
+        self.b = nn.Parameter(torch.linspace(-3.0, 0.0, width))
+
+    def _raw(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        a, v, w = F.softplus(self.a), F.softplus(self.v), F.softplus(self.w)
+        h = torch.sigmoid(w * t[..., None] + self.b)
+        return a * t + (v * h).sum(-1), a + (v * w * h * (1 - h)).sum(-1)
+
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f(t) and f'(t)."""
+        (low, _), (high, _) = self._raw(torch.zeros_like(t[:1])), self._raw(torch.ones_like(t[:1]))
+        s, slope = self._raw(t)
+        return (s - low) / (high - low), slope / (high - low)
+
+
+class OneBlock(blocks.Stochastic):
+    """What the two methods share: the block, the embeddings, the code of t.
+
+    Parameters
+    ----------
+    embedding, learn_embedding, mean, scale
+        As in ``Denoisers``.
+    n_outputs : int
+        Length of the block's output.
+    **form
+        Arguments of ``Blocks``.
+    """
+
+    def __init__(
+        self,
+        embedding: list[list[float]],
+        learn_embedding: bool,
+        mean: Any,
+        scale: Any,
+        n_outputs: int,
+        **form: Any,
+    ) -> None:
+        super().__init__()
+        W = torch.tensor(embedding, dtype=torch.float64)
+        self.learn_embedding = learn_embedding
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
+        if learn_embedding:
+            self.W = nn.Parameter(W)
+        else:
+            self.register_buffer("W", W)
+        self.stack = Blocks(
+            1, d=W.shape[1], n_outputs=n_outputs, norm=False, time_code=TIME_CODE, **form
+        )
+        # exp(-i log(10000) / half), one period for each sine and cosine
+        i = torch.arange(TIME_CODE // 2, dtype=torch.float64)
+        self.register_buffer("rates", torch.exp(-math.log(1e4) * 2 * i / TIME_CODE))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the x branch of the block, (1, width, n)."""
+        x = self.stack.lay_out((x - self.mean) / self.scale)
+        return self.stack.features(self.stack.part(0, 1), 0, x)
+
+    def output(self, hx: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the block's output (n, out) for states (n, d) at times (n,)."""
+        angle = POSITIONS * t * self.rates[:, None]
+        code = torch.cat([angle.sin(), angle.cos()])
+        P = self.stack.part(0, 1)
+        return self.stack.end(P, 0, hx, z.t()[None], code[None])[0].t()
+
+    def times(self, y: Tensor) -> Tensor:
+        """Draw a time for each row, evenly spread over [0, 1] in a random order."""
+        n = len(y)
+        u = self.W.new_empty(()).uniform_(generator=self.bound_generator())
+        order = torch.empty(n, device=y.device).uniform_(generator=self.bound_generator()).argsort()
+        return ((order + u) / n).to(self.W.dtype)
+
+    def learn(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """Fill in the gradients of one batch and return its loss; w sums to one."""
+        loss = (w * self(x, y)).sum()
+        loss.backward()
+        return loss
+
+    def clip(self, largest: float) -> None:
+        """Clip the gradient: there is one block."""
+        nn.utils.clip_grad_norm_(self.parameters(), largest)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return each row's loss."""
+        raise NotImplementedError
+
+    def walk(
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the states, and the block's class logits before each step."""
+        raise NotImplementedError
+
+    def state_logits(self, z: Tensor, t: Tensor) -> Tensor:
+        """Return log p(y|z_t) up to a constant; t broadcasts."""
+        raise NotImplementedError
+
+    def last_logits(self, z: Tensor) -> Tensor:
+        """Return class logits of last states."""
+        return self.state_logits(z, torch.ones_like(z[:1, :1]))
+
+    def predict(
+        self, x: Tensor, sampler: str, n_steps: int, starts: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return log p(y|x) averaged over runs; starts (runs, d), noise (runs, n_steps, d)."""
+        runs = [
+            self.last_logits(self.walk(x, sampler, n_steps, start, eps)[0][-1])
+            for start, eps in zip(starts, noise, strict=True)
+        ]
+        if len(runs) == 1:
+            return runs[0]
+        return torch.stack(runs).log_softmax(-1).logsumexp(0) - math.log(len(runs))
+
+    def trace(
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return states, log p(y|z_t) and the block's logits at each step, rows first."""
+        states, own = self.walk(x, sampler, n_steps, start, noise)
+        z = torch.stack(states, 1)
+        t = torch.linspace(0, 1, n_steps + 1, dtype=z.dtype, device=z.device)[:, None]
+        return z, self.state_logits(z, t).log_softmax(-1), torch.stack(own, 1)
+
+
+class ContinuousDenoiser(OneBlock):
+    r"""NoProp-CT: :math:`\hat u(z_t, x, t)` under a noise schedule :math:`\gamma(t)`.
+
+    Parameters
+    ----------
+    noise_schedule : {"learned", "cosine", "linear"}
+        Form of log SNR between its ends, or of abar.
+    min_snr, max_snr : float
+        Ends of the schedule.
+    eta : float
+        Weight of the denoising term.
+    head : {"linear", "nearest"}
+        What makes class logits of the last state.
+    **shared
+        Arguments of ``OneBlock``.
+    """
+
+    def __init__(
+        self,
+        noise_schedule: str,
+        min_snr: float,
+        max_snr: float,
+        eta: float,
+        head: str,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_outputs=len(shared["embedding"]), **shared)
+        self.noise_schedule, self.eta = noise_schedule, eta
+        self.min_snr, self.max_snr = min_snr, max_snr
+        if noise_schedule == "learned":
+            self.rise = Monotone()
+        k, d = self.W.shape
+        if head == "linear":
+            self.head = nn.Linear(d, k)
+            last = max_snr / (1 + max_snr)
+            with torch.no_grad():  # Bayes' rule, as in Denoisers
+                self.head.weight.copy_(last**0.5 * self.W / (1 - last))
+                self.head.bias.copy_(-0.5 * last * self.W.square().sum(1) / (1 - last))
+        self.head_kind = head
+
+    def schedule(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Return :math:`\bar\alpha(t)` and :math:`\mathrm{SNR}'(t)`, for t of one dimension."""
+        if self.noise_schedule == "learned":
+            f, slope = self.rise(t)
+            low, high = math.log(self.min_snr), math.log(self.max_snr)
+            log_snr = low + (high - low) * f  # -gamma
+            return torch.sigmoid(log_snr), (high - low) * slope * torch.exp(log_snr)
+        first, last = (r / (1 + r) for r in (self.min_snr, self.max_snr))
+        if self.noise_schedule == "cosine":
+            f, slope = torch.sin(math.pi / 2 * t) ** 2, math.pi / 2 * torch.sin(math.pi * t)
+        else:
+            f, slope = t, torch.ones_like(t)
+        abar = first + (last - first) * f
+        return abar, (last - first) * slope / (1 - abar) ** 2
+
+    def guess(self, output: Tensor) -> Tensor:
+        """Return the mixture of embeddings."""
+        return torch.softmax(output, -1) @ self.W
+
+    def last_logits(self, z: Tensor) -> Tensor:
+        """Return the head's logits."""
+        if self.head_kind == "nearest":
+            return diffusion.class_logits(z, self.W, self.max_snr / (1 + self.max_snr))
+        logits: Tensor = self.head(z)
+        return logits
+
+    def state_logits(self, z: Tensor, t: Tensor) -> Tensor:
+        """Return log p(y|z_t) by Bayes' rule."""
+        abar, _ = self.schedule(t.flatten())
+        return diffusion.class_logits(z, self.W, abar.view(t.shape))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return each row's loss: cross entropy at the end, KL at the start, denoising between."""
+        u, t = self.W[y], self.times(y)
+        abar, slope = self.schedule(t)
+        z = diffusion.noised(u, self.normal_like(u), abar[:, None])
+        guess = self.guess(self.output(self.features(x), z, t))
+        denoising = 0.5 * self.eta * slope * (guess - u).square().sum(1)
+        first, last = (r / (1 + r) for r in (self.min_snr, self.max_snr))
+        end = self.last_logits(diffusion.noised(u, self.normal_like(u), last))
+        kl = diffusion.prior_kl(u.square().sum(1), u.shape[1], self.W.new_tensor(first))
+        return F.cross_entropy(end, y, reduction="none") + kl + denoising
+
+    def walk(
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Step from t = 0 to 1 by the posterior ("mean", "sde") or by "ddim"."""
+        hx = self.features(x)
+        z = start.expand(len(x), -1)
+        t = torch.linspace(0, 1, n_steps + 1, dtype=z.dtype, device=z.device)
+        abar, _ = self.schedule(t)
+        states, own = [z], []
+        for i in range(n_steps):
+            output = self.output(hx, z, t[i].expand(len(x)))
+            a, b, c = diffusion.step(sampler, abar[i], abar[i + 1])
+            z = a * self.guess(output) + b * z
+            if sampler == "sde":
+                z = z + c**0.5 * noise[i]
+            states.append(z)
+            own.append(output)
+        return states, own
+
+
+class Flow(OneBlock):
+    r"""NoProp-FM: the velocity :math:`v(z_t, x, t)` from noise to the embedding.
+
+    Parameters
+    ----------
+    sigma : float
+        Spread of the states around the straight way.
+    **shared
+        Arguments of ``OneBlock``.
+    """
+
+    def __init__(self, sigma: float, **shared: Any) -> None:
+        super().__init__(n_outputs=len(shared["embedding"][0]), **shared)
+        self.sigma = sigma
+
+    def state_logits(self, z: Tensor, t: Tensor) -> Tensor:
+        """Return log p(y|z_t) by Bayes' rule."""
+        return diffusion.flow_class_logits(z, self.W, t, self.sigma)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return each row's squared error in the velocity; embeddings learn by cross entropy too."""
+        u, t = self.W[y], self.times(y)
+        z0 = self.normal_like(u)
+        z = diffusion.flow_state(t[:, None], z0, u, self.sigma, self.normal_like(u))
+        v = self.output(self.features(x), z, t)
+        loss = (v - (u - z0)).square().sum(1)
+        if self.learn_embedding:
+            # Without it all embeddings could become one.
+            end = z + (1 - t[:, None]) * v
+            logits = -0.5 * (end[:, None] - self.W).square().sum(-1)
+            loss = loss + F.cross_entropy(logits, y, reduction="none")
+        return loss
+
+    def walk(
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Solve z' = v(z, x, t) by Euler's or Heun's rule."""
+        hx = self.features(x)
+        z = start.expand(len(x), -1)
+        h = 1.0 / n_steps
+        states, own = [z], []
+        for i in range(n_steps):
+            t = z.new_full((len(x),), i * h)
+            v = self.output(hx, z, t)
+            end = z + (1 - i * h) * v
+            own.append(-0.5 * (end[:, None] - self.W).square().sum(-1) / self.sigma**2)
+            if sampler == "heun" and i < n_steps - 1:
+                v = 0.5 * (v + self.output(hx, z + h * v, t + h))
+            z = z + h * v
+            states.append(z)
+        return states, own
