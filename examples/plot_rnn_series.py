@@ -27,7 +27,7 @@ def recording(length):
     begin = rng.integers(5, length - 25)
     rattling = (t >= begin) & (t < begin + rng.integers(12, 25))
     hum = np.sin(0.25 * t + rng.uniform(0, 6)) + 0.5 * np.sin(0.11 * t + rng.uniform(0, 6))
-    tremor = 0.45 * np.sin(2.2 * t + rng.uniform(0, 6))
+    tremor = 0.7 * np.sin(2.2 * t + rng.uniform(0, 6))
     noise = 0.15 * rng.normal(size=length)
     return hum + tremor * rattling + noise, np.where(rattling, "rattles", "hums")
 

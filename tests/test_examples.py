@@ -41,10 +41,8 @@ def test_example_runs_prints_and_leaves_nothing_behind(name, tmp_path):
     assert "nan" not in said.lower().split()
     assert (int(figures) >= 1) == name.startswith("plot_")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_quickstart_ends_with_a_table_of_families(tmp_path):
-    rows = [row for row in run("quickstart.py", tmp_path).splitlines() if row.startswith("|")]
-    accuracies = [float(row.split("|")[3].strip().rstrip("%")) for row in rows[2:]]
-    assert len(accuracies) == 5
-    assert min(accuracies) > 70
+    if name == "quickstart.py":
+        rows = [row for row in said.splitlines() if row.startswith("|")]
+        accuracies = [float(row.split("|")[3].strip().rstrip("%")) for row in rows[2:]]
+        assert len(accuracies) == 5
+        assert min(accuracies) > 70
