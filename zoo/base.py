@@ -49,7 +49,7 @@ from sklearn.utils.validation import (
 
 from zoo.cards import Card, complete_docstring, read_card
 from zoo.inputs import Env, Input, Table, n_rows, take, to_dtype
-from zoo.params import REQUIRED, Fixed, Seed, did_you_mean, fields_of, validate
+from zoo.params import REQUIRED, Fixed, Seed, did_you_mean, validate
 
 from typing import Annotated, dataclass_transform  # isort: skip
 
@@ -315,6 +315,11 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
                     f"{cls.__name__} subclasses the leaf {base.__name__}; leaves are final: move "
                     "what they share to an abstract class or an engine."
                 )
+        if "__init__" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} writes its own __init__; parameters are annotated fields, and the base "
+                "makes the constructor from them."
+            )
         _collect_fields(cls)
         cls.__init__ = _make_init(cls)  # type: ignore[method-assign]
         if cls._learn is not Estimator._learn:
@@ -471,8 +476,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
 def _restore(estimator: Estimator, state: dict[str, Any]) -> None:
     # Callback contexts are torn down by scikit-learn afterwards and must survive.
     kept = {n: v for n, v in vars(estimator).items() if "callback" in n}
-    vars(estimator).clear()
-    vars(estimator).update(state | kept)
+    estimator.__dict__.clear()
+    estimator.__dict__.update(state | kept)
 
 
 def _collect_fields(cls: type[Estimator]) -> None:
@@ -484,7 +489,7 @@ def _collect_fields(cls: type[Estimator]) -> None:
     annotations = inspect.get_annotations(cls)
     own: dict[str, Any] = {}
     for name, hint in annotations.items():
-        if hint is ClassVar or get_origin(hint) is ClassVar:
+        if _is_constant(hint):
             continue
         if name.endswith("_"):
             raise TypeError(f"{cls.__name__}.{name} is annotated, but fitted names are no fields.")
@@ -518,12 +523,12 @@ def _collect_fields(cls: type[Estimator]) -> None:
     cls._defaults = own | {n: d for n, d in inherited.items() if n not in own}
 
 
+def _is_constant(hint: Any) -> bool:
+    return hint is ClassVar or get_origin(hint) is ClassVar
+
+
 def _is_class_constant(cls: type, name: str) -> bool:
-    return any(
-        get_origin(h) is ClassVar or h is ClassVar
-        for base in cls.__mro__[1:]
-        for h in [inspect.get_annotations(base).get(name)]
-    )
+    return any(_is_constant(inspect.get_annotations(base).get(name)) for base in cls.__mro__[1:])
 
 
 def _make_init(cls: type[Estimator]) -> Callable[..., None]:
@@ -532,7 +537,7 @@ def _make_init(cls: type[Estimator]) -> Callable[..., None]:
     required = [n for n, d in defaults.items() if d is REQUIRED]
     ordered = required + [n for n in defaults if n not in required]
 
-    def __init__(self: Any, *args: Any, **given: Any) -> None:  # noqa: N807
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
         if len(args) > len(required):
             raise TypeError(
                 f"{cls.__name__} takes {len(required)} parameter(s) by position, got {len(args)}; "
@@ -563,6 +568,8 @@ def _make_init(cls: type[Estimator]) -> Callable[..., None]:
 def _declare_fit(cls: type[Estimator]) -> None:
     """Read what ``_learn`` names and give the class the fit that goes with it."""
     names = tuple(inspect.signature(cls._learn).parameters)[1:]
+    if "partial_fit" in vars(cls) and "resume" in names and not cls.abstract:
+        raise TypeError(f"{cls.__name__}.partial_fit is made by the base; write _learn(..., resume).")
     for name in names:
         if name not in LEARN_NAMES:
             raise TypeError(
@@ -574,10 +581,10 @@ def _declare_fit(cls: type[Estimator]) -> None:
     if issubclass(cls, Agent):  # has a fit of its own, which can do without X
         return
     if getattr(cls, "fit", _fit) in _FITS.values():
-        cls.fit = _FITS["w" in names, "val" in names]  # type: ignore[attr-defined]
+        cls.fit = _FITS["w" in names, "val" in names]
     if "resume" in names:
         partial = _partial_fit_classes if issubclass(cls, Classifier) else _partial_fit
-        cls.partial_fit = partial  # type: ignore[attr-defined]
+        cls.partial_fit = partial
 
 
 # -- targets --------------------------------------------------------------------------------------
@@ -658,6 +665,12 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         weight = compute_class_weight(
             self.class_weight, classes=self.classes_, y=labels, sample_weight=w
         ).astype(self.dtype_)
+        if not (weight > 0).all():
+            k = int(weight.argmin())
+            raise ValueError(
+                f"class_weight gives the class {self.classes_[k]!r} the weight {weight[k]:g}; give every "
+                "class a weight > 0, or leave the rows of that class out."
+            )
         return weight[y] if w is None else w * weight[y]
 
     def _has_scores(self) -> bool:

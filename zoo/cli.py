@@ -191,7 +191,8 @@ _SYMBOLS = {
         "omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Phi Φ Psi Ψ Omega Ω",
         "sum ∑ prod ∏ int ∫ partial ∂ nabla ∇ infty ∞ ell ℓ top ᵀ in ∈ notin ∉ subset ⊂ cup ∪ "
         "cap ∩ emptyset ∅ forall ∀ exists ∃ neg ¬ wedge ∧ vee ∨ oplus ⊕ otimes ⊗ odot ⊙ perp ⊥",
-        "le ≤ leq ≤ succ ≻ prec ≺ ge ≥ geq ≥ ne ≠ neq ≠ approx ≈ equiv ≡ propto ∝ sim ~ ll ≪ gg ≫ cdot · cdots ⋯ "
+        "le ≤ leq ≤ succ ≻ prec ≺ ge ≥ geq ≥ ne ≠ neq ≠ approx ≈ equiv ≡ propto ∝ sim ~ ll ≪ gg ≫ "
+        "cdot · cdots ⋯ "
         "ldots … dots … times × pm ± mp ∓ circ ∘ star * ast * to → rightarrow → leftarrow ← gets ← "
         "mapsto ↦ Rightarrow ⇒ iff ⇔ mid | vert | lvert | rvert | Vert ‖ lVert ‖ rVert ‖ | ‖",
         "langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ lbrace { rbrace } { { } } % % & & _ _ "

@@ -1693,12 +1693,13 @@ def check_image_shape_refused(case: Case) -> None:
         ValueError,
         "image_shape",
     )
-    refused(
-        lambda: case.fit(X.reshape(len(X), -1)[:, :-1], case.y),
-        "rows that are no square picture",
-        ValueError,
-        "image_shape",
-    )
+    if not case.cls.input.flat:
+        refused(
+            lambda: case.fit(X.reshape(len(X), -1)[:, :-1], case.y),
+            "rows that are no square picture",
+            ValueError,
+            "image_shape",
+        )
     name = next(m for m in METHODS if hasattr(case.fitted, m))
     refused(
         lambda: getattr(case.fitted, name)(X[:, :, :-1]), f"{name} of smaller pictures", ValueError

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, validate_data
 
@@ -227,7 +226,7 @@ class Images(Input):
                     "tell; give X as (n, H, W, C), or the rows channels first."
                 )
             return shape
-        side = int(round(width**0.5))
+        side = round(width**0.5)
         if side * side != width:
             raise ValueError(
                 f"X has {width} features, which is no square image; say what a row is with "

@@ -104,7 +104,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Fixed:
-    """This parameter is not searched, and ``why``."""
+    """A parameter that is not searched, and ``why``."""
 
     why: str
 

@@ -146,7 +146,7 @@ def _inputs_of(X: Any) -> set[str]:
         return {"table", "pairs"} if ids else {"table"}
     if hasattr(X, "tocsr"):
         return {"table"}
-    if isinstance(X, list | tuple) or getattr(X, "dtype", None) == object:
+    if isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.dtype(object):
         if len(X) and all(isinstance(document, str) for document in X):
             return {"text"}
         if len(X) and len({np.shape(row) for row in X}) > 1:

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -82,7 +83,7 @@ def cifar() -> None:
         return np.stack(
             [
                 np.asarray(Image.open(io.BytesIO(data[a:b].tobytes()))).transpose(2, 0, 1)
-                for a, b in zip(offsets[:-1], offsets[1:], strict=True)
+                for a, b in pairwise(offsets)
             ]
         )
 

@@ -33,9 +33,8 @@ def problem(n_features: int, seed: int) -> tuple[Any, ...]:
     )  # fmt: skip
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.33, random_state=seed)
     scaler = StandardScaler().fit(X_train)
-    return tuple(
-        a.astype(np.float32) for a in (scaler.transform(X_train), scaler.transform(X_test))
-    ) + (y_train, y_test)
+    X_train, X_test = (scaler.transform(X).astype(np.float32) for X in (X_train, X_test))
+    return X_train, X_test, y_train, y_test
 
 
 def fit(model: Any, data: tuple[Any, ...]) -> tuple[float, float]:

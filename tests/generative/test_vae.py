@@ -294,8 +294,10 @@ def test_bayes_rule_finds_the_class(digits, by_class):
 
 
 def test_labels_are_asked_for_where_they_are_needed(digits, by_class):
-    with pytest.raises(ValueError, match="fitted with y; name the label of each row"):
-        by_class.inverse_transform(np.zeros((2, 8)))
+    codes = np.zeros((2, 8))
+    each = [by_class.inverse_transform(codes, y=[k, k]) for k in by_class.classes_]
+    average = np.tensordot(by_class.class_prior_, each, axes=1)
+    np.testing.assert_allclose(by_class.inverse_transform(codes), average, atol=1e-5)
     assert by_class.inverse_transform(np.zeros((2, 8)), y=[0, 1]).shape == (2, 64)
     with pytest.raises(ValueError, match="y holds the label 11"):
         by_class.sample(2, y=11)

@@ -19,6 +19,9 @@ class Autoencoder(blocks.Stochastic):
     x is (n, d), y one-hot (n, k) or None. The network sees (x - shift) / scale.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         shape: list[int],

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from zoo.base import Draws, Sampler, Transformer
-from zoo.inputs import Images, Input, n_rows
+from zoo.inputs import Images, n_rows
 from zoo.neural.estimator import Neural
 from zoo.neural.perceptron import Activation
 from zoo.params import Count, Fixed, NonNegative, Search, Whole
@@ -95,12 +95,13 @@ class VAE(Sampler, Transformer, Neural):
     True
     """
 
-    input: ClassVar[Input] = Images(flat=True)
+    input: ClassVar[Images] = Images(flat=True)
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": (
             "training draws a code for every row, so a row given twice gets two draws and a row of "
             "weight 2 gets one; scikit-learn excuses its stochastic BaggingClassifier alike"
-        )
+        ),
+        "check_weights_count_as_repetition": "every row draws its own code in training, as above",
     }
 
     n_components: Annotated[Count, Search(2, 64, log=True)] = 16
@@ -319,7 +320,7 @@ class VAE(Sampler, Transformer, Neural):
         Z : array-like of shape (n, n_components)
             Codes.
         y : array-like of labels, optional
-            Needed when the model was fitted with y.
+            Labels, when the model was fitted with y; None averages over them.
 
         Returns
         -------
@@ -332,13 +333,15 @@ class VAE(Sampler, Transformer, Neural):
         Z = check_array(Z, dtype=self.dtype_, input_name="Z")
         if Z.shape[1] != self.n_features_out_:
             raise ValueError(f"Z has {Z.shape[1]} columns, but codes have {self.n_features_out_}.")
-        numbers = self._labels_given(y, len(Z))
-        return self._as_given(self._decoded(Z, numbers)[0] - self._gap())
-
-    def _labels_given(self, y: Any, n: int) -> np.ndarray | None:
-        if hasattr(self, "classes_") and y is None:
-            raise ValueError("VAE was fitted with y; name the label of each row with y=....")
-        return self._labels_to_draw(n, y, Draws(0))
+        if y is not None or not hasattr(self, "classes_"):
+            labels = self._labels_to_draw(len(Z), y, Draws(0))
+            mean = self._decoded(Z, labels)[0]
+        else:  # codes do not depend on the label, so the mean given the code alone is that of the prior
+            mean = sum(
+                share * self._decoded(Z, np.full(len(Z), k))[0]
+                for k, share in enumerate(self.class_prior_)
+            )
+        return self._as_given(mean - self._gap())
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
         """Return what is left of each row after encoding and decoding.
@@ -348,7 +351,7 @@ class VAE(Sampler, Transformer, Neural):
         X : like the training data
             Rows.
         y : array-like of labels, optional
-            Needed when the model was fitted with y.
+            Labels, when the model was fitted with y; None averages over them.
         """
         return self.inverse_transform(self.transform(X), y)
 
@@ -363,7 +366,7 @@ class VAE(Sampler, Transformer, Neural):
         X : array-like with nan
             Rows.
         y : array-like of labels, optional
-            Needed when the model was fitted with y.
+            Labels, when the model was fitted with y; None averages over them.
         max_iter : int, default=100
             Rounds.
         """

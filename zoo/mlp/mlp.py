@@ -45,9 +45,9 @@ class MLP(Neural, abstract=True):
 
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
-        self.x_mean_, self.x_scale_ = (
-            location_scale(X, w) if self.standardize else (X.dtype.type(0), X.dtype.type(1))
-        )
+        unit = (X.dtype.type(0), X.dtype.type(1))
+        scales: tuple[Any, Any] = location_scale(X, w) if self.standardize else unit
+        self.x_mean_, self.x_scale_ = scales
 
     def _prepare(self, X: np.ndarray) -> np.ndarray:
         return (X - self.x_mean_) / self.x_scale_

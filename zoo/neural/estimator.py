@@ -198,7 +198,6 @@ class Neural(Estimator, abstract=True):
 
     def _build_net(self, device: str) -> Any:
         import torch
-
         from skorch.callbacks import PrintLog
 
         from zoo.neural.blocks import seeded
@@ -270,11 +269,12 @@ class Neural(Estimator, abstract=True):
         train, held = train_test_split(
             rows, test_size=self.validation_fraction, stratify=labels, random_state=self.seed_
         )
-        pick = lambda part, data: None if data is None else take(data, part)  # noqa: E731
-        return (
-            *(pick(train, data) for data in (X, y, w)),
-            tuple(pick(held, data) for data in (X, y, w)),
-        )
+
+        def pick(part: np.ndarray, data: Any) -> Any:
+            return None if data is None else take(data, part)
+
+        val = pick(held, X), pick(held, y), pick(held, w)
+        return pick(train, X), pick(train, y), pick(train, w), val
 
     def _record(self) -> None:
         history = self.net_.history
@@ -305,7 +305,7 @@ class Neural(Estimator, abstract=True):
     def __copy__(self) -> Any:
         """Copy with weights of its own, so that a callback's snapshot stays what it was."""
         twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self))
+        twin.__dict__.update(vars(self))
         if "net_" in vars(self):
             steps, self.net_.steps = self.net_.steps, None
             try:
@@ -333,7 +333,7 @@ class Neural(Estimator, abstract=True):
         import torch
 
         weights = state.pop("weights_", None)
-        vars(self).update(state)
+        self.__dict__.update(state)
         if weights is not None:
             net = self.net_ = self._build_net(resolve_device("auto", self.dtype_))
             net.set_params(callbacks=self._callbacks(None))

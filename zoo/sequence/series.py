@@ -88,10 +88,9 @@ class OnSeries(Neural, abstract=True):
                 "steps; leave class_weight at None."
             )
         ends = np.cumsum([len(row) for row in y])[:-1]
-        numbers, _ = super()._encode_y(
-            np.concatenate(list(y)), None, resume=resume, classes=classes, name=name
-        )
-        return _pad_targets(np.split(numbers, ends), -1), w
+        every = np.concatenate(list(y))
+        numbers = super()._encode_y(every, None, resume=resume, classes=classes, name=name)[0]
+        return _pad_targets(np.split(np.asarray(numbers), ends), -1), w
 
     def _measure_targets(self, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any]:
         if not self.sequence_output:

@@ -16,6 +16,9 @@ class Conv(nn.Module):
     a quarter of the work.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         shape: list[int],
@@ -52,7 +55,9 @@ class Conv(nn.Module):
         )
         blocks.initialize(self.features, initialization, torch.default_generator)
         # Filters laid out like the images: otherwise every step reorders them.
-        self.features.to(memory_format=torch.channels_last)
+        for parameter in self.features.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def feature_maps(self, x: Tensor) -> Tensor:
         """Return the output of the convolutional part, (n, filters, h, w)."""

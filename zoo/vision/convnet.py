@@ -7,7 +7,7 @@ import numpy as np
 from zoo.inputs import Images, Input
 from zoo.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 from zoo.neural.perceptron import Activation, Initialization
-from zoo.params import Check, Count, Fixed, NonNegative, Probability, Search, Whole
+from zoo.params import Count, Fixed, NonNegative, Probability, Search, Whole
 
 ImageShape = Annotated[
     tuple[Count, Count] | tuple[Count, Count, Count] | Literal["row"] | None,
@@ -61,9 +61,7 @@ class ConvNet(Neural, abstract=True):
     filters: Annotated[
         tuple[Count, ...], Fixed("the choice of architectures is yours; search a list of tuples")
     ] = (32, 64)
-    kernel_size: Annotated[
-        Count, Check(lambda k: k % 2 == 1, "an odd integer >= 1"), Search(3, 7)
-    ] = 3
+    kernel_size: Literal[1, 3, 5, 7, 9, 11] = 3
     pool_size: Annotated[Count, Search(1, 3)] = 2
     hidden_layer_sizes: Annotated[
         tuple[Count, ...], Fixed("the choice of architectures is yours; search a list of tuples")
