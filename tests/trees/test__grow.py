@@ -139,9 +139,7 @@ def test_same_tree_as_plain_numpy(block):
             first, j, part, side = left[i]
             assert (tree.left[i], tree.feature[i]) == (first, j)
             if bins.is_cat[j]:
-                bits = {
-                    k for k in range(256) if tree.set[i, k >> 6] >> np.uint64(k & 63) & np.uint64(1)
-                }
+                bits = {k for k in range(256) if tree.set[i, k >> 6] >> np.uint64(k & 63) & np.uint64(1)}
                 assert bits - {int(bins.n_bins[j])} == set(part) - {int(bins.n_bins[j])}
             else:
                 numbers = [k for k in set(part) if k < bins.n_bins[j]]

@@ -171,9 +171,7 @@ class Grower:
             self.order[: len(rows)] = rows
         m = self.p if features is None else len(features)
         self.arrays["features"][:m] = np.arange(self.p) if features is None else features
-        self._set(
-            IS_COUNTED=counted, SEED=seed, N_ROWS=0 if rows is None else len(rows), N_FEATURES=m
-        )
+        self._set(IS_COUNTED=counted, SEED=seed, N_ROWS=0 if rows is None else len(rows), N_FEATURES=m)
         if loss is None:
             self._enter(_grow.GROW)
         else:

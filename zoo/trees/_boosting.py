@@ -242,9 +242,7 @@ class Boosting(Estimator, abstract=True):
         }  # fmt: skip
         if kind not in weights:
             raise ValueError(f"kind={kind!r} is not known; choose one of {sorted(weights)}.")
-        total = np.bincount(
-            model["feature"][inner], weights[kind][inner], minlength=self.n_features_in_
-        )
+        total = np.bincount(model["feature"][inner], weights[kind][inner], minlength=self.n_features_in_)
         return total / total.sum() if total.sum() > 0 else total
 
     @property
@@ -289,9 +287,7 @@ class _Watch:
         if not self.active or self.patience is None or len(self.losses) <= self.patience:
             return False
         before = min(self.losses[: -self.patience])
-        return min(self.losses[-self.patience :]) > before - self.tol or not np.isfinite(
-            self.losses[-1]
-        )
+        return min(self.losses[-self.patience :]) > before - self.tol or not np.isfinite(self.losses[-1])
 
 
 def _policy(estimator):
@@ -370,7 +366,5 @@ def _hold_out(estimator, X, y, w, rng):
             f"{type(estimator).__name__}: {n} rows are too few to hold out "
             f"validation_fraction={estimator.validation_fraction} of them; give X_val and y_val."
         )
-    a, b = train_test_split(
-        np.arange(n), test_size=size, stratify=labels, random_state=rng.randint(2**31)
-    )
+    a, b = train_test_split(np.arange(n), test_size=size, stratify=labels, random_state=rng.randint(2**31))
     return X[a], y[a], None if w is None else w[a], (X[b], y[b], None if w is None else w[b])

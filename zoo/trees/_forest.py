@@ -388,9 +388,7 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
             if alone:
                 m = _groups_of_one(head, codes, a, b, j, hist, touched, code, flat, count, counting)
             else:
-                m = _groups(
-                    head, codes, a, b, j, classes, hist, touched, code, sums, count, counting
-                )
+                m = _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting)
             if m < 2:
                 continue
             tried += 1
@@ -470,9 +468,7 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
                     if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
                         continue
                     gain = (
-                        _fit(left, rules.criterion, classes)
-                        + _fit(right, rules.criterion, classes)
-                        - parent
+                        _fit(left, rules.criterion, classes) + _fit(right, rules.criterion, classes) - parent
                     )
                     if gain > best:
                         best, best_j, best_set = gain, j, is_cat[j] != 0

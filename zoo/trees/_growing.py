@@ -110,9 +110,7 @@ class Growing(Estimator, abstract=True):
 class Forest(Growing, abstract=True):
     """Many trees, each on a bootstrap sample with few columns a node; their mean is the answer."""
 
-    excused: ClassVar[dict[str, str]] = {
-        "check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS
-    }
+    excused: ClassVar[dict[str, str]] = {"check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS}
 
     n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
     bootstrap: bool = True

@@ -77,10 +77,7 @@ def drop_trees(model, n):
     part = {name: a[:end] for name, a in model.items() if name not in _NOT_NODES}
     part |= {name: model[name][:n] for name in ("root", "output", "depth")}
     n_sets = int(part["set_at"].max(initial=-1)) + 1
-    return {
-        name: np.ascontiguousarray(a)
-        for name, a in (part | {"sets": model["sets"][:n_sets]}).items()
-    }
+    return {name: np.ascontiguousarray(a) for name, a in (part | {"sets": model["sets"][:n_sets]}).items()}
 
 
 _NOT_NODES = ("root", "output", "depth", "sets")
@@ -98,7 +95,7 @@ def pick_tree(model, t):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _walk(
-    X, s, e, root, output, depth, left, feature, threshold, missing_left, set_at, sets, codes,
+    X, s, e, root, output, depth, link, threshold, missing_left, set_at, sets, codes,
     n_codes, value, out, leaves,
 ):  # fmt: skip
     """Add the values of the leaves that rows s .. e reach to ``out``, or note the leaves."""
@@ -119,11 +116,11 @@ def _walk(
         for t in range(root.shape[0]):
             for i in range(BLOCK):
                 at[i] = root[t]
-            if general or missing:
+            if general:
                 for _ in range(depth[t]):
                     for i in range(m):
                         node = at[i]
-                        j = feature[node]
+                        j = link[node] & 0xFFFFFF
                         v = x[i * p + j]
                         if set_at[node] >= 0:
                             # Where the value is among the known categories of its column.
@@ -142,13 +139,23 @@ def _walk(
                             right = np.int64(missing_left[node] == 0)
                         else:
                             right = np.int64(v > threshold[node])
-                        at[i] = left[node] + right
+                        at[i] = (link[node] >> 24) + right
+            elif missing:
+                for _ in range(depth[t]):
+                    for i in range(BLOCK):
+                        node = np.uint64(at[i])
+                        step = link[node]
+                        v = x[np.uint64(i * p + (step & 0xFFFFFF))]
+                        right = np.int64(v > threshold[node])
+                        right |= np.int64(v != v) & np.int64(missing_left[node] == 0)
+                        at[i] = (step >> 24) + right
             else:
                 for _ in range(depth[t]):
                     for i in range(BLOCK):
                         node = np.uint64(at[i])
-                        v = x[i * p + feature[node]]
-                        at[i] = left[node] + np.int64(v > threshold[node])
+                        step = link[node]
+                        v = x[np.uint64(i * p + (step & 0xFFFFFF))]
+                        at[i] = (step >> 24) + np.int64(v > threshold[node])
             k = output[t]
             if note:
                 for i in range(m):
@@ -183,8 +190,10 @@ def _as_rows(value):
 def _run(model, categories, X, out, leaves, n_jobs):
     codes, n_codes = categories
     arrays = (
-        model["root"], model["output"], model["depth"], model["left"],
-        np.maximum(model["feature"], 0), model["threshold"], model["missing_left"],
+        model["root"], model["output"], model["depth"],
+        # Where to go and what to look at in one number: one load less at each step.
+        (model["left"].astype(np.int64) << 24) + np.maximum(model["feature"], 0),
+        model["threshold"], model["missing_left"],
         model["set_at"], model["sets"], codes, n_codes,
         _as_rows(model["value"]),
     )  # fmt: skip

@@ -112,9 +112,7 @@ class BoostingClassifier(Boosting, Classifier):
     True
     """
 
-    def _learn(
-        self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any
-    ) -> None:
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         self._learn_rounds(X, y, w, val, resume, steps)
 
     def _n_scores(self) -> int:
@@ -255,9 +253,7 @@ class BoostingRegressor(Boosting, Regressor):
     quantile: Annotated[OpenFraction, Fixed("it states what is asked for")] = 0.5
     delta: Positive = 1.0
 
-    def _learn(
-        self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any
-    ) -> None:
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         if self._loss()[0].target == "nonnegative" and (y.min() < 0 or y.max() <= 0):
             raise ValueError(
                 f"BoostingRegressor: loss='poisson' needs y >= 0 with a positive sum, but y lies "

@@ -111,9 +111,7 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
     max_leaf_nodes = None
     min_child_weight = 0.0
 
-    def _learn(
-        self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any
-    ) -> None:
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         self._learn_rounds(X, y, w, val, resume, steps)
 
     def _n_scores(self) -> int:

@@ -1,0 +1,67 @@
+"""AdaBoost: its bound, its votes, and the peer."""
+
+import numpy as np
+import pytest
+from sklearn import ensemble
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
+
+from zoo.trees.ada_boost import AdaBoostClassifier
+
+
+def test_exponential_loss_falls_by_the_bound_every_round():
+    X, y = make_classification(400, 6, flip_y=0.2, random_state=0)
+    sign = 2 * y - 1
+    before = 1.0
+    for m in (AdaBoostClassifier(n_estimators=k).fit(X, y) for k in range(1, 12)):
+        # alpha is twice the step of the exponential loss.
+        loss = np.exp(-sign * m.decision_function(X) / 2).mean()
+        e = m.estimator_errors_[-1]
+        np.testing.assert_allclose(loss / before, 2 * np.sqrt(e * (1 - e)), rtol=1e-7)
+        before = loss
+    assert (y != m.predict(X)).mean() <= loss
+
+
+@pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_errors_and_votes_of_scikit_learn(load, depth):
+    X, y = load(return_X_y=True)
+    X = X.argsort(axis=0).argsort(axis=0) // 4.0  # few values: bins are exact
+    ours = AdaBoostClassifier(n_estimators=4, max_depth=depth).fit(X, y)
+    base = DecisionTreeClassifier(max_depth=depth, random_state=0)
+    theirs = ensemble.AdaBoostClassifier(base, n_estimators=4, random_state=0).fit(X, y)
+    # The first learner sees the same weights; later ones may break ties otherwise.
+    np.testing.assert_allclose(ours.estimator_errors_[0], theirs.estimator_errors_[0], atol=0.01)
+    assert ours.score(X, y) > theirs.score(X, y) - 0.03
+
+
+def test_any_classifier_can_vote():
+    X, y = make_moons(400, noise=0.2, random_state=0)
+    m = AdaBoostClassifier(estimator=GaussianNB(), n_estimators=5).fit(X, y)
+    assert 1 <= len(m.estimators_) == len(m.estimator_weights_) <= 5
+    assert m.score(X, y) > 0.8
+    votes = sum(a * (2 * e.predict(X) - 1) for a, e in zip(m.estimator_weights_, m.estimators_, strict=True))
+    np.testing.assert_allclose(m.decision_function(X), votes)
+
+
+def test_given_stumps_are_the_fast_stumps():
+    X, y = make_classification(300, 5, random_state=0)
+    X = np.round(X, 1)  # few values: bins are exact
+    fast = AdaBoostClassifier(n_estimators=5).fit(X, y)
+    given = AdaBoostClassifier(estimator=DecisionTreeClassifier(max_depth=1), n_estimators=5)
+    given.fit(X, y)
+    np.testing.assert_allclose(fast.estimator_errors_, given.estimator_errors_, atol=0.02)
+
+
+def test_a_perfect_learner_ends_it():
+    X = np.arange(20.0)[:, None]
+    m = AdaBoostClassifier().fit(X, X[:, 0] > 9)
+    assert len(m.estimator_errors_) == 1
+    assert m.score(X, X[:, 0] > 9) == 1
+
+
+def test_a_first_learner_no_better_than_chance_is_refused():
+    X = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    with pytest.raises(ValueError, match="no better than chance"):
+        AdaBoostClassifier().fit(X, [0, 1, 1, 0])

@@ -1,0 +1,263 @@
+"""Boosting: the formulas, the peers, and what users count on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits, make_classification, make_friedman1
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.metrics import mean_pinball_loss, r2_score
+from threadpoolctl import threadpool_limits
+
+from zoo.losses import Squared
+from zoo.trees.boosting import BoostingClassifier, BoostingRegressor
+
+
+@pytest.fixture(scope="module")
+def friedman():
+    X, y = make_friedman1(1200, noise=0.5, random_state=0)
+    return X[:900], y[:900], X[900:], y[900:]
+
+
+def two_classes(n=600, seed=0):
+    return make_classification(n, 8, n_informative=5, random_state=seed)
+
+
+def test_first_tree_holds_newton_steps_and_gains():
+    X, y = two_classes()
+    w = np.random.RandomState(0).uniform(0.5, 2, len(y))
+    lam, gamma = 0.7, 0.05
+    m = BoostingClassifier(
+        n_estimators=1, learning_rate=1.0, max_leaf_nodes=4, reg_lambda=lam, gamma=gamma
+    ).fit(X, y, sample_weight=w)
+    p0 = 1 / (1 + np.exp(-m.initial_[0]))
+    np.testing.assert_allclose(p0, np.average(y, weights=w))
+    g, h = w * (p0 - y), w * p0 * (1 - p0)
+    tree, at = m.model_, m.apply(X)[:, 0]
+
+    def term(rows):
+        return g[rows].sum() ** 2 / (h[rows].sum() + lam) / 2
+
+    def rows_under(i):
+        if tree["left"][i] == i:
+            return at == i
+        return rows_under(tree["left"][i]) | rows_under(tree["left"][i] + 1)
+
+    for i, left in enumerate(tree["left"]):
+        rows = rows_under(i)
+        if left == i:
+            c = -g[rows].sum() / (h[rows].sum() + lam)
+            np.testing.assert_allclose(tree["value"][i], c, rtol=1e-9)
+        else:
+            gain = term(rows_under(left)) + term(rows_under(left + 1)) - term(rows) - gamma
+            np.testing.assert_allclose(tree["gain"][i], gain, rtol=1e-5)
+
+
+def test_l1_penalty_thresholds_the_leaves():
+    X, y = make_friedman1(300, random_state=0)
+    m = BoostingRegressor(n_estimators=1, learning_rate=1, reg_alpha=20.0, reg_lambda=0.5)
+    m.fit(X, y)
+    at, r = m.apply(X)[:, 0], y - y.mean()
+    for i in np.unique(at):
+        s = r[at == i].sum()
+        c = np.sign(s) * max(abs(s) - 20, 0) / ((at == i).sum() + 0.5)
+        np.testing.assert_allclose(m.model_["value"][i], c, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["lossguide", "depthwise"])
+def test_as_good_as_the_peer(friedman, policy):
+    X, y, X_test, y_test = friedman
+    ours = BoostingRegressor(grow_policy=policy, min_child_samples=20).fit(X, y)
+    with threadpool_limits(1):
+        peer = HistGradientBoostingRegressor(random_state=0).fit(X, y)
+    assert ours.score(X_test, y_test) > peer.score(X_test, y_test) - 0.01
+
+
+def test_many_classes():
+    X, y = load_digits(return_X_y=True)
+    m = BoostingClassifier(n_estimators=40).fit(X[:1200], y[:1200])
+    assert m.score(X[1200:], y[1200:]) > 0.87
+    np.testing.assert_allclose(m.predict_proba(X).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
+def test_losses_reach_what_they_ask_for(friedman, loss):
+    X, y, X_test, y_test = friedman
+    m = BoostingRegressor(loss=loss, quantile=0.8).fit(X, y)
+    if loss == "quantile":
+        assert abs((y <= m.predict(X)).mean() - 0.8) < 0.05
+        constant = np.full(len(y_test), np.quantile(y, 0.8))
+        ours = mean_pinball_loss(y_test, m.predict(X_test), alpha=0.8)
+        assert ours < 0.5 * mean_pinball_loss(y_test, constant, alpha=0.8)
+    else:
+        assert m.score(X_test, y_test) > 0.85
+
+
+class SquaredByHand(Squared):
+    """A loss that has no kernel."""
+
+    name = "mine"
+
+
+def test_a_loss_of_ones_own(friedman):
+    X, y, *_ = friedman
+    a = BoostingRegressor(n_estimators=10, loss=SquaredByHand()).fit(X, y).predict(X)
+    b = BoostingRegressor(n_estimators=10).fit(X, y).predict(X)
+    np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_loss_without_finite_gradient_is_refused():
+    class Bad(Squared):
+        def gradient(self, y, s):
+            return s * np.nan
+
+    with pytest.raises(ValueError, match="not finite"):
+        BoostingRegressor(loss=Bad()).fit(np.arange(20.0)[:, None], np.arange(20.0))
+
+
+def test_missing_values_tell_and_unseen_ones_follow_the_larger_part():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(1000, 3))
+    y = (rng.uniform(size=1000) < 0.5).astype(int)
+    X[y == 1, 1] = np.where(rng.uniform(size=(y == 1).sum()) < 0.8, np.nan, X[y == 1, 1])
+    assert BoostingClassifier(n_estimators=10).fit(X, y).score(X, y) > 0.85
+    Z = np.r_[np.zeros(70), np.ones(30)][:, None]
+    m = BoostingRegressor(n_estimators=1).fit(Z, Z[:, 0] * 5)
+    assert m.predict([[np.nan]])[0] == m.predict([[0.0]])[0]
+
+
+def test_categories_are_parted_in_sets_and_unseen_ones_are_missing():
+    rng = np.random.RandomState(0)
+    c = rng.randint(0, 12, 2000)
+    y = np.isin(c, [1, 4, 5, 10]) * 3.0
+    df = pd.DataFrame({"c": pd.Categorical([f"k{i:02d}" for i in c]), "x": rng.uniform(size=2000)})
+    m = BoostingRegressor(n_estimators=1, learning_rate=1, max_leaf_nodes=2, reg_lambda=0).fit(df, y)
+    np.testing.assert_allclose(m.predict(df), y, atol=1e-6)
+    codes = np.column_stack([c * 7.5, df.x])
+    n = BoostingRegressor(
+        n_estimators=1, learning_rate=1, max_leaf_nodes=2, reg_lambda=0, categorical_features=[0]
+    ).fit(codes, y)
+    np.testing.assert_allclose(n.predict(codes), y, atol=1e-6)
+    unseen = np.array([[1.0, 0.5], [np.nan, 0.5]])
+    assert n.predict(unseen)[0] == n.predict(unseen)[1]
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_monotone_constraint_holds(direction):
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(2000, 3))
+    y = np.sin(6 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(2000)
+    m = BoostingRegressor(monotone_constraints={0: direction}).fit(X, y)
+    grid = np.repeat(X[:50], 40, axis=0)
+    grid[:, 0] = np.tile(np.linspace(0, 1, 40), 50)
+    steps = np.diff(m.predict(grid).reshape(50, 40), axis=1) * direction
+    assert steps.min() >= -1e-12
+    free = BoostingRegressor().fit(X, y)
+    assert (np.diff(free.predict(grid).reshape(50, 40), axis=1) * direction).min() < -0.01
+
+
+def test_interaction_constraint_holds():
+    X, y = make_friedman1(1000, random_state=0)
+    m = BoostingRegressor(interaction_constraints=[[0, 1], [2, 3]], n_estimators=20).fit(X, y)
+    sets = [{0, 1}, {2, 3}, set(range(4, 10))]
+    model = m.model_
+
+    def paths(i, used):
+        if model["left"][i] == i:
+            assert any(used <= s for s in sets)
+            return
+        for child in (model["left"][i], model["left"][i] + 1):
+            paths(child, used | {int(model["feature"][i])})
+
+    for root in model["root"]:
+        paths(root, set())
+
+
+def test_early_stopping_keeps_the_best(friedman):
+    X, y, X_test, y_test = friedman
+    m = BoostingRegressor(n_estimators=500, learning_rate=0.5, n_iter_no_change=5)
+    m.fit(X, y, X_val=X_test, y_val=y_test)
+    losses = m.history_["valid_loss"]
+    assert m.n_iter_ == losses.argmin() + 1 == len(m.model_["root"])
+    assert len(losses) <= m.n_iter_ + 5 < 500
+    np.testing.assert_allclose(
+        losses[m.n_iter_ - 1], ((y_test - m.predict(X_test)) ** 2).mean() / 2, rtol=1e-6
+    )
+
+
+def test_warm_start_is_one_long_fit(friedman):
+    X, y, *_ = friedman
+    m = BoostingRegressor(n_estimators=10, warm_start=True).fit(X, y)
+    m.set_params(n_estimators=25).fit(X, y)
+    np.testing.assert_allclose(
+        m.predict(X), BoostingRegressor(n_estimators=25).fit(X, y).predict(X), rtol=1e-6
+    )
+
+
+def test_staged_predictions_end_in_the_prediction(friedman):
+    X, y, X_test, y_test = friedman
+    m = BoostingRegressor(n_estimators=15).fit(X, y)
+    stages = list(m.staged_predict(X_test))
+    assert len(stages) == 15
+    np.testing.assert_array_equal(stages[-1], m.predict(X_test))
+    assert r2_score(y_test, stages[-1]) > r2_score(y_test, stages[0])
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [{"subsample": 0.5}, {"colsample_bytree": 0.5}, {"colsample_bynode": 0.4}, {"goss": (0.2, 0.2)}],
+)
+def test_sampling_learns_and_repeats(friedman, sampling):
+    X, y, X_test, y_test = friedman
+    a, b = (BoostingRegressor(random_state=3, **sampling).fit(X, y) for _ in range(2))
+    np.testing.assert_array_equal(a.predict(X_test), b.predict(X_test))
+    assert a.score(X_test, y_test) > 0.85
+    assert not np.array_equal(a.predict(X), BoostingRegressor().fit(X, y).predict(X))
+
+
+def test_result_does_not_depend_on_threads_or_layout():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((20_000, 6))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    fits = [
+        BoostingClassifier(n_estimators=5, n_jobs=1).fit(X, y),
+        BoostingClassifier(n_estimators=5, n_jobs=2).fit(X, y),
+        BoostingClassifier(n_estimators=5).fit(np.asfortranarray(X), y),
+    ]
+    for m in fits[1:]:
+        np.testing.assert_array_equal(m.decision_function(X), fits[0].decision_function(X))
+
+
+def test_importances_find_the_columns_that_matter(friedman):
+    X, y, *_ = friedman
+    m = BoostingRegressor().fit(X, y)
+    for kind in ("gain", "split", "cover"):
+        np.testing.assert_allclose(m.importances(kind).sum(), 1)
+    assert m.feature_importances_[:5].sum() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"monotone_constraints": [1, 0]}, "2 entries"),
+        ({"monotone_constraints": {0: 1}, "categorical_features": [0]}, "no order"),
+        ({"interaction_constraints": [[0, 99]]}, "99"),
+        ({"categorical_features": ["c"]}, "names"),
+        ({"loss": "poisson"}, "y >= 0"),
+    ],
+)
+def test_refusals_say_what_to_do(params, words):
+    X = np.random.RandomState(0).standard_normal((50, 3))
+    with pytest.raises(ValueError, match=words):
+        BoostingRegressor(**params).fit(X, X[:, 0])
+
+
+def test_odd_tables_are_handled():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((60, 4))
+    X[:, 1], X[:, 2] = 3.0, np.nan
+    X[:, 3] = 0
+    X[0, 3] = 1  # a category with one row
+    y = X[:, 0]
+    m = BoostingRegressor(categorical_features=[3]).fit(X, y)
+    assert m.feature_importances_[1] == m.feature_importances_[2] == 0
+    assert m.score(X, y) > 0.8

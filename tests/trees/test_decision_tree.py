@@ -1,0 +1,133 @@
+"""Decision trees: node for node what scikit-learn grows, and what it does not know."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import tree as peer
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+
+from zoo.trees.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+
+def same_tree(ours, theirs, X):
+    """Compare two trees by the cuts and values on each row's path."""
+    t = theirs.tree_
+    m = ours.model_
+    assert (m["feature"] < 0).sum() == t.n_leaves
+
+    def walk(i, k):
+        if t.children_left[k] < 0:
+            assert m["feature"][i] == -1
+            value = t.value[k].ravel()
+            np.testing.assert_allclose(m["value"][i], value[-len(m["value"][i]) :], atol=1e-10)
+            return
+        assert m["feature"][i] == t.feature[k]
+        np.testing.assert_allclose(m["threshold"][i], t.threshold[k], rtol=1e-6)
+        walk(m["left"][i], t.children_left[k])
+        walk(m["left"][i] + 1, t.children_right[k])
+
+    walk(0, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("limits", [{}, {"max_depth": 3}, {"max_leaf_nodes": 7}])
+def test_same_regression_tree_as_scikit_learn(seed, limits):
+    rng = np.random.RandomState(seed)
+    X = rng.standard_normal((80, 3)).astype(np.float32).astype(float)
+    y = rng.standard_normal(80)
+    w = rng.uniform(0.5, 2, 80) if seed % 2 else None
+    limits = {**limits, "min_samples_leaf": 5 + seed % 3}
+    ours = DecisionTreeRegressor(**limits).fit(X, y, sample_weight=w)
+    theirs = peer.DecisionTreeRegressor(random_state=0, **limits).fit(X, y, sample_weight=w)
+    same_tree(ours, theirs, X)
+
+
+@pytest.mark.parametrize("criterion", ["gini", "entropy"])
+@pytest.mark.parametrize("k", [2, 4])
+def test_as_pure_as_scikit_learn(criterion, k):
+    # Class counts tie often, so the trees are compared by what they reach, not by their cuts.
+    rng = np.random.RandomState(k)
+    X = rng.standard_normal((400, 4))
+    y = (X[:, 0] * 2 + X[:, 1] + rng.standard_normal(400)).argsort().argsort() * k // 400
+    w = rng.uniform(0.5, 2, 400)
+    kw = {"criterion": criterion, "max_depth": 4, "random_state": 0}
+    ours = DecisionTreeClassifier(**kw).fit(X, y, sample_weight=w)
+    theirs = peer.DecisionTreeClassifier(**kw).fit(X, y, sample_weight=w)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-9)
+
+
+def test_gain_is_the_fall_of_the_impurity():
+    X, y = load_iris(return_X_y=True)
+    m = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
+    risk = m._risks(X, y, np.ones(len(y)))
+    left = m.model_["left"]
+    for i in np.flatnonzero(m.model_["feature"] >= 0):
+        fall = risk[i] - risk[left[i]] - risk[left[i] + 1]
+        np.testing.assert_allclose(m.model_["gain"][i] / len(y), fall, rtol=1e-9)
+
+
+@pytest.mark.parametrize("criterion", ["squared_error", "poisson"])
+def test_pruning_path_of_regression_is_that_of_scikit_learn(criterion):
+    X, y = load_diabetes(return_X_y=True)
+    kw = {"criterion": criterion, "max_leaf_nodes": 20, "random_state": 0}
+    ours = DecisionTreeRegressor(**kw).cost_complexity_pruning_path(X, y)
+    theirs = peer.DecisionTreeRegressor(**kw).cost_complexity_pruning_path(X, y)
+    np.testing.assert_allclose(ours.ccp_alphas, theirs.ccp_alphas, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.impurities, theirs.impurities, rtol=1e-6)
+
+
+def test_pruned_tree_minimises_the_price():
+    X, y = load_breast_cancer(return_X_y=True)
+    full = DecisionTreeClassifier(random_state=0).fit(X, y)
+    path = full.cost_complexity_pruning_path(X, y)
+    sizes = []
+    for alpha in path.ccp_alphas:
+        m = DecisionTreeClassifier(random_state=0, ccp_alpha=float(alpha) + 1e-9).fit(X, y)
+        sizes.append(m.get_n_leaves())
+    assert sizes[0] <= full.get_n_leaves()
+    assert sizes[-1] == 1
+    assert (np.diff(sizes) < 0).all()
+
+
+def test_poisson_refuses_negative_counts():
+    with pytest.raises(ValueError, match="y >= 0"):
+        DecisionTreeRegressor(criterion="poisson").fit([[0.0], [1.0]], [-1.0, 2.0])
+
+
+def test_several_targets_share_a_tree():
+    X, y = load_diabetes(return_X_y=True)
+    Y = np.column_stack([y, -y])
+    m = DecisionTreeRegressor(max_depth=3).fit(X, Y)
+    one = DecisionTreeRegressor(max_depth=3).fit(X, y)
+    np.testing.assert_allclose(m.predict(X)[:, 0], one.predict(X))
+    np.testing.assert_allclose(m.predict(X).sum(axis=1), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("max_bins", [None, 64])
+def test_missing_values_and_categories(max_bins):
+    rng = np.random.RandomState(0)
+    c = rng.randint(0, 10, 500)
+    x = rng.uniform(size=500)
+    y = np.where(np.isin(c, [0, 3, 7]), 5.0, 0.0) + np.where(x < 0.3, 1.0, 0.0)
+    df = pd.DataFrame({"c": pd.Categorical(c), "x": np.where(x < 0.3, np.nan, x)})
+    m = DecisionTreeRegressor(max_bins=max_bins).fit(df, y)
+    np.testing.assert_allclose(m.predict(df), y)
+    assert m.get_n_leaves() == 4
+
+
+def test_bins_and_exact_cuts_agree_where_bins_suffice():
+    rng = np.random.RandomState(0)
+    X = rng.randint(0, 50, (300, 4)).astype(float)
+    y = rng.standard_normal(300)
+    a = DecisionTreeRegressor(random_state=0).fit(X, y)
+    b = DecisionTreeRegressor(max_bins=255, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(a.model_["feature"], b.model_["feature"])
+    np.testing.assert_allclose(a.predict(X), b.predict(X))
+
+
+def test_random_cuts_depend_on_the_seed_alone():
+    X, y = load_iris(return_X_y=True)
+    a, b, c = (DecisionTreeClassifier(splitter="random", random_state=s).fit(X, y) for s in (0, 0, 1))
+    np.testing.assert_array_equal(a.model_["feature"], b.model_["feature"])
+    assert a.score(X, y) == 1
+    assert not np.array_equal(a.model_["threshold"], c.model_["threshold"])

@@ -1,0 +1,97 @@
+"""Random forests: means of trees, out-of-bag estimates, and the peer's accuracy."""
+
+import numpy as np
+import pytest
+from sklearn import ensemble
+from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1
+
+from zoo.trees import _model
+from zoo.trees.random_forest import RandomForestClassifier, RandomForestRegressor
+
+
+def test_prediction_is_the_mean_of_the_trees():
+    X, y = make_friedman1(200, random_state=0)
+    m = RandomForestRegressor(n_estimators=7, random_state=0).fit(X, y)
+    leaves = m.apply(X) + m.model_["root"]
+    np.testing.assert_allclose(m.predict(X), m.model_["value"][leaves, 0].mean(axis=1))
+
+
+def test_leaf_is_the_mean_of_its_bootstrap_sample():
+    X, y = make_friedman1(200, random_state=0)
+    m = RandomForestRegressor(n_estimators=1, min_samples_leaf=5, random_state=0).fit(X, y)
+    count = np.bincount(np.random.RandomState(m.seeds_[0]).randint(0, 200, 200), minlength=200)
+    at = m.apply(X)[:, 0]
+    for leaf in np.unique(at):
+        rows = at == leaf
+        mean = np.average(y[rows], weights=count[rows])
+        np.testing.assert_allclose(m.model_["value"][leaf, 0], mean)
+
+
+@pytest.mark.parametrize("load", [load_breast_cancer, load_digits])
+@pytest.mark.parametrize("criterion", ["gini", "entropy"])
+def test_as_accurate_as_scikit_learn(load, criterion):
+    X, y = load(return_X_y=True)
+    ours, theirs = (
+        np.mean([
+            make(criterion=criterion, random_state=s).fit(X[::2], y[::2]).score(X[1::2], y[1::2])
+            for s in range(2)
+        ])
+        for make in (RandomForestClassifier, ensemble.RandomForestClassifier)
+    )  # fmt: skip
+    assert ours > theirs - 0.015
+
+
+def test_out_of_bag_score_foretells_the_test_score():
+    X, y = make_friedman1(1500, noise=1.0, random_state=0)
+    m = RandomForestRegressor(oob_score=True, random_state=0).fit(X[:700], y[:700])
+    assert abs(m.oob_score_ - m.score(X[700:], y[700:])) < 0.04
+    assert m.oob_prediction_.shape == (700,)
+
+
+def test_out_of_bag_predictions_come_from_trees_that_did_not_see_the_row():
+    X, y = make_friedman1(100, random_state=0)
+    m = RandomForestRegressor(n_estimators=30, oob_score=True, random_state=0).fit(X, y)
+    values = m.model_["value"][m.apply(X) + m.model_["root"], 0]
+    draws = [np.random.RandomState(s).randint(0, 100, 100) for s in m.seeds_]
+    out = np.array([~np.isin(np.arange(100), d) for d in draws]).T
+    np.testing.assert_allclose(m.oob_prediction_, (values * out).sum(axis=1) / out.sum(axis=1))
+
+
+def test_out_of_bag_without_bootstrap_is_refused():
+    with pytest.raises(ValueError, match="bootstrap=True"):
+        RandomForestClassifier(oob_score=True, bootstrap=False).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_result_does_not_depend_on_threads_and_warm_start_goes_on():
+    X, y = make_friedman1(300, random_state=0)
+    a = RandomForestRegressor(n_estimators=12, random_state=0, n_jobs=1).fit(X, y)
+    b = RandomForestRegressor(n_estimators=12, random_state=0, n_jobs=3).fit(X, y)
+    c = RandomForestRegressor(n_estimators=5, random_state=0, warm_start=True).fit(X, y)
+    c.set_params(n_estimators=12).fit(X, y)
+    np.testing.assert_array_equal(a.predict(X), b.predict(X))
+    np.testing.assert_allclose(a.predict(X), c.predict(X))
+
+
+def test_extremely_randomised_trees():
+    X, y = make_friedman1(900, noise=0.5, random_state=0)
+    m = RandomForestRegressor(splitter="random", bootstrap=False, random_state=0).fit(X[:600], y[:600])
+    peer = ensemble.ExtraTreesRegressor(random_state=0).fit(X[:600], y[:600])
+    assert m.score(X[600:], y[600:]) > peer.score(X[600:], y[600:]) - 0.02
+
+
+def test_importances_and_several_targets():
+    X, y = make_friedman1(500, random_state=0)
+    m = RandomForestRegressor(n_estimators=20, random_state=0).fit(X, np.column_stack([y, y**2]))
+    assert m.predict(X).shape == (500, 2)
+    assert m.feature_importances_[:5].sum() > 0.8
+    np.testing.assert_allclose(m.feature_importances_.sum(), 1)
+
+
+def test_threads_of_prediction_agree():
+    X, y = make_friedman1(200, random_state=0)
+    m = RandomForestRegressor(n_estimators=3, random_state=0).fit(X, y)
+    big = np.tile(X, (100, 1))
+    out = [np.zeros((1, len(big))) for _ in range(2)]
+    for o, n_jobs in zip(out, (1, 2), strict=True):
+        _model.add_predictions(m.model_, m._categories(), big, o, n_jobs)
+    np.testing.assert_array_equal(*out)
