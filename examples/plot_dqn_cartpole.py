@@ -23,7 +23,7 @@ import pandas as pd
 from zoo import DQN
 
 # 100,000 steps take about 15 seconds; the tests of this page look for less.
-steps = int(os.environ.get("ZOO_EXAMPLE_STEPS", 100_000))
+steps = 2_000 if os.environ.get("ZOO_EXAMPLE_SIZE") == "small" else 100_000
 agent = DQN(env="CartPole-v1", total_timesteps=steps, random_state=0)
 agent.fit(np.arange(300))
 print(f"mean return on unseen seeds: {agent.score(np.arange(1000, 1020)):.0f} of 500")

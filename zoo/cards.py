@@ -188,9 +188,7 @@ def complete_docstring(cls: Any) -> str:
     sections = _sections(cls)
     known = set(cls._defaults)
     for title in ("Parameters", "Attributes"):
-        if title not in sections:
-            continue
-        own = _entries(sections[title])
+        own = _entries(sections.get(title, ""))
         more = []
         for base in cls.__mro__[1:]:
             if not base.__module__.startswith("sklearn") and base is not object:
@@ -199,10 +197,22 @@ def complete_docstring(cls: Any) -> str:
                     if name not in own and (title == "Attributes" or name in known):
                         own[name] = meaning
                         more.append(head + "\n" + indent(meaning, "    "))
-        if more:
-            body = sections[title]
-            text = text.replace(body, "\n".join([body, *more]), 1)
+        if more and title in sections:
+            text = text.replace(sections[title], "\n".join([sections[title], *more]), 1)
+        elif more:
+            text = _insert_section(text, title, "\n".join(more))
     return text
+
+
+def _insert_section(text: str, title: str, body: str) -> str:
+    """Put a section before the first of those that follow it in a docstring."""
+    block = f"{title}\n{'-' * len(title)}\n{body}\n\n"
+    following = ("Attributes", "Notes", "References", "Examples")
+    for name in following[following.index(title) + 1 :] if title in following else following:
+        heading = f"\n{name}\n{'-' * len(name)}\n"
+        if heading in text:
+            return text.replace(heading, f"\n{block.rstrip()}\n{heading}", 1)
+    return f"{text.rstrip()}\n\n{block}"
 
 
 def _raw_entries(section: str) -> dict[str, tuple[str, str]]:

@@ -1,7 +1,9 @@
 """DQN: the target by hand, the optimal values of a known world, and the contract of an agent."""
 
+import json
 import pickle
 import runpy
+import zipfile
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 import zoo
-from zoo.agents.dqn import DQN, QLearner, td_targets
+from zoo.agents._conv import random_shift
+from zoo.agents._qlearning import QLearner, td_targets
+from zoo.agents.dqn import DQN
 from zoo.agents.replay import Batch
 from zoo.agents.rollout import Transitions
 
@@ -72,6 +76,39 @@ class Pole(gym.Env):
         return np.array([self.x], np.float32), 1.0, abs(self.x) > 1, self.t >= 20, {}
 
 
+class Catch(gym.Env):
+    """A ball falls from the top of an image of 8 x 8; be under it when it lands."""
+
+    observation_space = gym.spaces.Box(0, 255, (8, 8), np.uint8)
+    action_space = gym.spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.ball, self.hand, self.row = int(self.np_random.integers(8)), 4, 0
+        return self.image(), {}
+
+    def image(self):
+        image = np.zeros((8, 8), np.uint8)
+        image[self.row, self.ball] = image[7, self.hand] = 255
+        return image.reshape(self.observation_space.shape)
+
+    def step(self, action):
+        self.hand = min(max(self.hand + int(action) - 1, 0), 7)
+        self.row += 1
+        ended = self.row == 7
+        return self.image(), float(ended and self.hand == self.ball), ended, False, {}
+
+
+# Files keep an environment by its id.
+gym.register("ZooCatch-v0", entry_point=Catch)
+
+
+class CatchFirst(Catch):
+    """The same with an axis for the channel."""
+
+    observation_space = gym.spaces.Box(0, 255, (1, 8, 8), np.uint8)
+
+
 def optimal_q():
     q = np.zeros((4, 3))
     for _ in range(500):
@@ -82,6 +119,14 @@ def optimal_q():
 
 small = partial(DQN, env=Pole, total_timesteps=3000, learning_starts=200, batch_size=32,
                 hidden_layer_sizes=(16,), random_state=0)  # fmt: skip
+
+seeing = partial(DQN, env="ZooCatch-v0", total_timesteps=5000, learning_starts=300, batch_size=32,
+                 filters=(8, 16), lr=2e-3, random_state=0)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def catcher():
+    return seeing(random_shift=1, n_augmentations=2).fit()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +163,7 @@ def test_an_update_is_a_gradient_step_on_the_loss(double, prioritized):
     agent.observation_space_ = {"kind": "discrete", "shape": (), "dtype": "int64", "n": 4,
                                 "start": 0}  # fmt: skip
     agent.action_space_ = {"kind": "discrete", "n": 3, "start": 0}
+    agent.schedule_start_ = 0
     learner = agent._learner(np.random.default_rng(0), False)
     assert isinstance(learner, QLearner)
     W = learner.layers[0][0]
@@ -135,6 +181,50 @@ def test_an_update_is_a_gradient_step_on_the_loss(double, prioritized):
     assert moved.tolist() == [[1, 0]]
     assert W[1, 0] == pytest.approx(old[1, 0] - 0.1, abs=1e-5)  # Adam's first step is lr
     np.testing.assert_allclose(learner.target, 0.75 * old_target + 0.25 * learner.theta, atol=1e-6)
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_targets_and_loss_are_averaged_over_shifts(prioritized):
+    agent = seeing(random_shift=1, n_augmentations=3, total_timesteps=300, n_envs=1, n_step=1,
+                   keep_replay=True, prioritized=prioritized, double=False).fit()  # fmt: skip
+    learner = agent._learner(np.random.default_rng(5), True)
+    again = deepcopy(learner)
+
+    batch = again.replay.sample(agent.batch_size, again.rng)
+    Q, Q_target = (deepcopy(again.network).layers(t) for t in (again.theta, again.target))
+
+    def values(layers, images):
+        return again.network.forward(layers, images.reshape(len(images), -1) / np.float32(255))[0]
+
+    f = {name: random_shift(np.concatenate([getattr(batch, name)] * 3), 1, None, again.rng)
+         for name in ("observations", "next_observations")}  # fmt: skip
+    best = values(Q_target, f["next_observations"]).max(axis=1).reshape(3, -1)
+    y = batch.returns + batch.discounts * best.mean(axis=0)
+    q = values(Q, f["observations"])[np.arange(96), np.tile(batch.actions, 3)].reshape(3, -1)
+    w = 1 if batch.weights is None else batch.weights
+    expected = (w * (y - q) ** 2).mean()
+
+    assert learner.update(300) == pytest.approx(expected, rel=1e-4)
+    if prioritized:
+        again.replay.update(batch.rows, np.abs(y - q).mean(axis=0))
+        np.testing.assert_allclose(learner.replay.tree, again.replay.tree, rtol=1e-4)
+
+
+def test_schedules_begin_anew_with_a_fit_and_go_on_in_partial_fits():
+    agent = small(total_timesteps=2000, warm_start=True)
+    for _ in range(2):
+        agent.partial_fit()
+    assert agent.schedule_start_ == 0
+    assert agent.history_["epsilon"][-1] == pytest.approx(0.05)
+    before, begun = agent.n_steps_, len(agent.history_["epsilon"])
+    agent.fit()
+    assert agent.schedule_start_ == before
+    assert agent.history_["epsilon"][begun:].max() > 0.4  # falls from 1 again
+    learner = agent._learner(np.random.default_rng(0), True)
+    assert learner.progress(before) == 0
+    assert learner.progress(before + 500) == pytest.approx(0.25)
+    after = agent.partial_fit().schedule_start_
+    assert after == before
 
 
 def test_hard_target_is_a_copy_now_and_then():
@@ -205,6 +295,15 @@ def test_it_learns_and_beats_random(fitted):
                                      {"max_grad_norm": None}, {"n_step": 1}])  # fmt: skip
 def test_every_option_learns(options):
     assert small(**options).fit().score(np.arange(1000, 1010)) > 15
+
+
+def test_images_are_learned(catcher):
+    seeds = np.arange(1000, 1050)
+    random = seeing(exploration_final_eps=1.0, total_timesteps=1).fit()
+    chance = random.rollout(seeds, greedy=False, random_state=0).groupby("episode").reward.sum()
+    assert chance.mean() < 0.3
+    assert catcher.score(seeds) > 0.8
+    assert seeing(env=CatchFirst).fit().score(seeds) > 0.8  # without augmentation
 
 
 @pytest.mark.slow
@@ -287,12 +386,47 @@ def test_copies_act_alike(fitted, tmp_path):
 def test_saved_agents_act_alike_and_go_on(tmp_path):
     agent = small(env="CartPole-v1", total_timesteps=1200).fit()
     zoo.save(agent, tmp_path / "agent.zoo")
+    with zipfile.ZipFile(tmp_path / "agent.zoo") as file:
+        assert json.loads(file.read("zoo.json"))["optimizer_state"] is True
     loaded = zoo.load(tmp_path / "agent.zoo")
     assert loaded.score([1, 2]) == agent.score([1, 2])
     pd.testing.assert_frame_equal(loaded.rollout([3]), agent.rollout([3]))
     np.testing.assert_array_equal(loaded.partial_fit().weights_, agent.partial_fit().weights_)
     del loaded.optimizer_state_  # a file may come without it
     assert loaded.partial_fit().n_steps_ == pytest.approx(3200, abs=30)
+
+
+def test_agents_that_see_are_kept_and_repeat(catcher, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    q = catcher.action_value(images)
+    assert q.shape == (30, 3)
+    assert catcher.predict(images[0]) == q[0].argmax()
+    zoo.save(catcher, tmp_path / "agent.zoo")
+    loaded = zoo.load(tmp_path / "agent.zoo")
+    for copy in (pickle.loads(pickle.dumps(catcher)), deepcopy(catcher), loaded):
+        np.testing.assert_array_equal(copy.action_value(images), q)
+        assert copy.score([1, 2, 3]) == catcher.score([1, 2, 3])
+    again = deepcopy(catcher).partial_fit()
+    np.testing.assert_array_equal(loaded.partial_fit().weights_, again.weights_)
+    short = seeing(random_shift=1, total_timesteps=600)
+    np.testing.assert_array_equal(clone(short).fit().weights_, short.fit().weights_)
+
+
+def test_images_stay_bytes_in_the_memory():
+    agent = seeing(total_timesteps=400, keep_replay=True).fit()
+    assert agent.replay_.observations.dtype == np.uint8
+    assert agent.replay_.observations.shape[1:] == (8, 8)
+    assert agent.spec_["image_shape"] == (8, 8)
+
+
+def test_images_as_rows_of_numbers():
+    agent = seeing(filters=(), total_timesteps=400).fit()
+    assert agent.spec_["n_inputs"] == 64
+
+
+def test_only_images_can_be_shifted():
+    with pytest.raises(ValueError, match="random_shift=2"):
+        small(random_shift=2).fit()
 
 
 def test_partial_fits_are_a_fit_but_for_the_memory():
@@ -367,7 +501,7 @@ def test_card_is_complete():
 def test_the_lesson_runs(monkeypatch):
     plt = pytest.importorskip("matplotlib.pyplot")
     lesson = Path(__file__).resolve().parents[2] / "examples" / "plot_dqn_cartpole.py"
-    monkeypatch.setenv("ZOO_EXAMPLE_STEPS", "1500")
+    monkeypatch.setenv("ZOO_EXAMPLE_SIZE", "small")
     names = runpy.run_path(str(lesson))
     assert len(names["history"]) > 20
     plt.close("all")

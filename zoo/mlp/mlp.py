@@ -71,7 +71,7 @@ class MLP(Neural, abstract=True):
         return self.batch_size * sum(a * b for a, b in pairwise(self.spec_["sizes"]))
 
 
-class MLPClassifier(NeuralClassifier, MLP):
+class MLPClassifier(MLP, NeuralClassifier):
     r"""Classify by a multi-layer perceptron.
 
     Each layer is a linear map followed by a non-linearity; the last gives one logit a class. It is
@@ -81,11 +81,6 @@ class MLPClassifier(NeuralClassifier, MLP):
         a^{(0)} = x, \quad a^{(l)} = h(W^{(l)} a^{(l-1)} + b^{(l)}), \quad
         p = \mathrm{softmax}(W^{(L)} a^{(L-1)} + b^{(L)}), \quad
         \min_{W, b} \; -\tfrac1n \sum_i \log p_{y_i}(x_i)
-
-    Parameters
-    ----------
-    hidden_layer_sizes : sequence of int, default=(100,)
-        Units of each hidden layer; () is logistic regression.
 
     Attributes
     ----------
@@ -117,7 +112,7 @@ class MLPClassifier(NeuralClassifier, MLP):
         return len(self.classes_)
 
 
-class MLPRegressor(NeuralRegressor, MLP):
+class MLPRegressor(MLP, NeuralRegressor):
     r"""Regress by a multi-layer perceptron.
 
     Each layer is a linear map followed by a non-linearity; the last gives one number a target.
@@ -126,11 +121,6 @@ class MLPRegressor(NeuralRegressor, MLP):
     .. math::
         a^{(l)} = h(W^{(l)} a^{(l-1)} + b^{(l)}), \qquad
         \min_{W, b} \; \tfrac1n \sum_i |y_i - W^{(L)} a^{(L-1)}(x_i) - b^{(L)}|^2
-
-    Parameters
-    ----------
-    hidden_layer_sizes : sequence of int, default=(100,)
-        Units of each hidden layer; () is linear regression.
 
     Attributes
     ----------

@@ -127,11 +127,6 @@ class RNNClassifier(RNN, NeuralClassifier):
         n_t = \tanh(W_n x_t + r_t \odot (U_n h_{t-1} + c_n) + b_n), \quad
         h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
-    Parameters
-    ----------
-    cell : {"rnn", "lstm", "gru"}, default="gru"
-        How the state changes with a time point.
-
     Attributes
     ----------
     net_ : Trainer
@@ -170,11 +165,6 @@ class RNNRegressor(RNN, NeuralRegressor):
 
     .. math::
         h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h), \qquad \hat y = W_{hy} h_T + b_y
-
-    Parameters
-    ----------
-    cell : {"rnn", "lstm", "gru"}, default="gru"
-        How the state changes with a time point.
 
     Attributes
     ----------

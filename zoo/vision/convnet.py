@@ -153,7 +153,7 @@ def channel_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.n
     return mean, np.where(scale <= 1e-12 * np.abs(mean), 1.0, scale)
 
 
-class ConvNetClassifier(NeuralClassifier, ConvNet):
+class ConvNetClassifier(ConvNet, NeuralClassifier):
     r"""Classify images by a convolutional network.
 
     Small filters slide over the image, so that a pattern is found wherever it lies; pooling keeps
@@ -163,11 +163,6 @@ class ConvNetClassifier(NeuralClassifier, ConvNet):
         a^{(l)}_{c}[i, j] = \mathrm{pool}\; h\Big(b_c + \sum_{c', m, n}
         W_{c c'}[m, n]\, a^{(l-1)}_{c'}[i + m, j + n]\Big), \qquad
         p = \mathrm{softmax}(\mathrm{mlp}(a^{(N)}))
-
-    Parameters
-    ----------
-    filters : sequence of int, default=(32, 64)
-        Filters of each convolution.
 
     Attributes
     ----------
@@ -204,7 +199,7 @@ class ConvNetClassifier(NeuralClassifier, ConvNet):
         return len(self.classes_)
 
 
-class ConvNetRegressor(NeuralRegressor, ConvNet):
+class ConvNetRegressor(ConvNet, NeuralRegressor):
     r"""Regress on images by a convolutional network.
 
     The network of `ConvNetClassifier` with one output a target instead of one a class. Targets are
@@ -214,11 +209,6 @@ class ConvNetRegressor(NeuralRegressor, ConvNet):
         a^{(l)}_{c}[i, j] = \mathrm{pool}\; h\Big(b_c + \sum_{c', m, n}
         W_{c c'}[m, n]\, a^{(l-1)}_{c'}[i + m, j + n]\Big), \qquad
         \hat y = \mathrm{mlp}(a^{(N)})
-
-    Parameters
-    ----------
-    filters : sequence of int, default=(32, 64)
-        Filters of each convolution.
 
     Attributes
     ----------
