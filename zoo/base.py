@@ -920,7 +920,10 @@ class Sampler(Estimator, abstract=True):
         """Return the mean of ``score_samples``, so that a search can choose by it."""
         return float(np.mean(self.score_samples(X)))
 
-    @available_if(_has_likelihood)
+    def _has_features(self) -> bool:
+        return self._has_likelihood() and self.input.two_d_array
+
+    @available_if(_has_features)
     def bits_per_dim(self, X: Any) -> float:
         """Return the mean negative log-likelihood in bits per feature (lower is better)."""
         return float(-self.score(X) / (int(self.n_features_in_) * np.log(2)))
