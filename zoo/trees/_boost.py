@@ -72,7 +72,9 @@ class Grower:
         if limits.max_depth and limits.max_depth < 31:
             leaves = min(leaves, 2**limits.max_depth)
         # Histograms of waiting leaves are a convenience: beyond 64 MiB they are computed again.
-        size = p * _grow.CELLS
+        # Whole cache lines a column, and one to spare.
+        cells = (bins.n_bins + 1 + 7) // 8 * 8 + 8
+        size = int(cells.sum())
         slots = max(3, min(leaves + 2, (64 << 20) // (size * 8)))
         chunks = -(-n // _grow.CHUNK)
         nodes = 2 * leaves
@@ -88,6 +90,7 @@ class Grower:
             is_cat=bins.is_cat,
             monotone=np.ascontiguousarray(mono, dtype=np.int8),
             features=np.arange(p),
+            offset=np.append(0, np.cumsum(cells)),
             sets=sets,
             y=np.ascontiguousarray(y, dtype=np.float64),
             w=np.empty(0) if w is None else np.ascontiguousarray(w, dtype=np.float64),
@@ -122,7 +125,7 @@ class Grower:
             assert array.flags.c_contiguous, name
             self.table[_grow.ADDRESS[name]] = array.ctypes.data
         self._set(
-            N=n, P=p, WIDTH=rows.shape[1], THREADS=threads, SLOTS=slots, MAX_LEAVES=leaves,
+            N=n, P=p, SIZE=size, WIDTH=rows.shape[1], THREADS=threads, SLOTS=slots, MAX_LEAVES=leaves,
             N_SETS=len(sets), EXACT=n <= EXACT_ROWS, N_SCORES=n_scores, WEIGHTED=w is not None,
             MAX_DEPTH=limits.max_depth, POLICY=limits.policy, PER_NODE=limits.per_node,
         )  # fmt: skip

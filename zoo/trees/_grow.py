@@ -27,7 +27,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 CELLS = 264
-"""Cells of one feature in a histogram: 255 bins, one for missing, and eight that keep features
+"""Most cells of one column in a histogram: 255 bins, one for missing, and eight that keep columns
 from falling onto the same cache sets."""
 CHUNK = 8192
 """Rows of one chunk. Fixed: partial sums of floats must not depend on the thread count."""
@@ -58,7 +58,7 @@ NUMBERS = [
     # what the grower leaves behind
     *("N_NODES", "N_LEAVES"),
     # the job under way
-    *("JOB", "CHUNKS", "A", "B", "SLOT", "FEATURE", "BIN", "MISSING", "CAT", "GENERATION"),
+    *("JOB", "CHUNKS", "A", "B", "SLOT", "FEATURE", "BIN", "MISSING", "CAT", "SIZE"),
     # state between jobs; EXACT: leaves of small data are summed in float64
     *("EXACT", "N_FREE", "N_OPEN", "FIRST", "SECOND", "N_NEW", "SIDE_0", "SIDE_1", "PARENT"),
     *("N_LEFT", "OWN", "OTHER", "LARGE", "SMALL", "STATE", "DIRECT"),
@@ -80,8 +80,9 @@ ARRAYS = dict(
     pair="float32",  # (n, 2): g and h in the same memory, before they are packed
     order="uint32",  # (n): rows, grouped by leaf
     spare="uint32",  # (n)
-    pool="int64",  # (slots, p * CELLS)
-    private="int64",  # (threads, p * CELLS)
+    offset="int64",  # (p + 1): first cell of each column in a histogram of SIZE cells
+    pool="int64",  # (slots, SIZE)
+    private="int64",  # (threads, SIZE)
     touched="int64",  # (threads): the job for which the private histogram holds sums
     parts="int64",  # (chunks, 4)
     sums="float64",  # (chunks, 4)
@@ -173,7 +174,7 @@ REALS = [
     BIN,
     MISSING,
     CAT,
-    GENERATION,
+    SIZE,
     EXACT,
     N_FREE,
     N_OPEN,
@@ -208,6 +209,7 @@ REALS = [
     _pair,
     _order,
     _spare,
+    _offset,
     _pool,
     _private,
     _touched,
@@ -252,7 +254,7 @@ REALS = [
     _parent,
     _free,
     _exact,
-) = range(46, 106)
+) = range(46, 107)
 (
     LAM,
     ALPHA,
@@ -266,7 +268,7 @@ REALS = [
     CAT_SMOOTH,
     COUNTED,
 ) = range(11)
-TABLE = 106
+TABLE = 107
 PLACE = {name: i for i, name in enumerate(NUMBERS)}
 ADDRESS = {name: len(NUMBERS) + i for i, name in enumerate(ARRAYS)}
 REAL = {name: i for i, name in enumerate(REALS)}
@@ -568,20 +570,18 @@ def _normalise(t, chunk):
 
 
 @inner
-def _add_rows(hist, flat, wide, gh, s, e, p):
+def _add_rows(hist, offset, flat, wide, gh, s, e, p):
     """Add rows s .. e, in order, to a histogram."""
     width = np.uint64(wide)
     for i in range(np.uint64(s), np.uint64(e)):
         v = gh[i]
         at = i * width
-        base = np.uint64(0)
         for j in range(np.uint64(p)):
-            hist[base + np.uint64(flat[at + j])] += v
-            base += np.uint64(CELLS)
+            hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
 
 
 @inner
-def _add_listed(hist, flat, wide, gh, order, s, e, p):
+def _add_listed(hist, offset, flat, wide, gh, order, s, e, p):
     """Add the rows order[s] .. order[e - 1] to a histogram."""
     width = np.uint64(wide)
     last = np.uint64(e - 1)
@@ -593,14 +593,12 @@ def _add_listed(hist, flat, wide, gh, order, s, e, p):
         r = np.uint64(order[i])
         v = gh[r]
         at = r * width
-        base = np.uint64(0)
         for j in range(np.uint64(p)):
-            hist[base + np.uint64(flat[at + j])] += v
-            base += np.uint64(CELLS)
+            hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
 
 
 @inner
-def _add_listed_some(hist, flat, wide, gh, order, s, e, features, m):
+def _add_listed_some(hist, offset, flat, wide, gh, order, s, e, features, m):
     """Add listed rows to the histograms of m chosen features."""
     width = np.uint64(wide)
     last = np.uint64(e - 1)
@@ -613,20 +611,21 @@ def _add_listed_some(hist, flat, wide, gh, order, s, e, features, m):
         at = r * width
         for q in range(m):
             j = np.uint64(features[q])
-            hist[j * np.uint64(CELLS) + np.uint64(flat[at + j])] += v
+            hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
 
 
 @inner
 def _fill(t, hist, kind, s, e):
     """Add a piece of rows to a histogram."""
     n, p, m, wide = t[N], t[P], t[N_FEATURES], t[WIDTH]
+    offset = _i64(t, _offset, p + 1)
     rows, gh, order = _u8(t, _rows, n * wide), _i64(t, _gh, n), _u32(t, _order, n)
     if m < p:
-        _add_listed_some(hist, rows, wide, gh, order, s, e, _i64(t, _features, p), m)
+        _add_listed_some(hist, offset, rows, wide, gh, order, s, e, _i64(t, _features, p), m)
     elif kind == ROOT:
-        _add_rows(hist, rows, wide, gh, s, e, p)
+        _add_rows(hist, offset, rows, wide, gh, s, e, p)
     else:
-        _add_listed(hist, rows, wide, gh, order, s, e, p)
+        _add_listed(hist, offset, rows, wide, gh, order, s, e, p)
 
 
 @inner
@@ -774,8 +773,9 @@ def _scan(t, real, side, j, tid):
     if real[COUNTED] != 0.0:
         min_h, sure_h = max(min_h, real[MIN_N]), 0.0
     n_rows = end - start
-    first = (slot * p + j) * CELLS
-    hist = _i64(t, _pool, t[SLOTS] * p * CELLS)[first : first + CELLS]
+    offset = _i64(t, _offset, p + 1)
+    first = slot * t[SIZE]
+    hist = _i64(t, _pool, t[SLOTS] * t[SIZE])[first + offset[j] : first + offset[j + 1]]
     n_bins = _i64(t, _n_bins, p)[j]
     has_missing = _u8(t, _has_missing, p)[j]
     cells = n_bins + np.int64(has_missing)
@@ -911,7 +911,7 @@ def _do(t, real, chunk, tid, generation):
     elif kind in (ROOT, NODE):
         s = t[A] + chunk * CHUNK
         e = min(t[B], s + CHUNK)
-        size = p * CELLS
+        size = t[SIZE]
         if tid == 0:
             hist = _i64(t, _pool, t[SLOTS] * size)[t[SLOT] * size : (t[SLOT] + 1) * size]
         else:
@@ -1002,7 +1002,7 @@ def _give(t, slot):
 
 @inner
 def _clear(t, slot):
-    size = t[P] * CELLS
+    size = t[SIZE]
     hist = _i64(t, _pool, t[SLOTS] * size)[slot * size : (slot + 1) * size]
     for i in range(size):
         hist[i] = 0
@@ -1010,7 +1010,7 @@ def _clear(t, slot):
 
 @inner
 def _subtract(t, own, other):
-    size = t[P] * CELLS
+    size = t[SIZE]
     a = _i64(t, _pool, t[SLOTS] * size)[own * size : (own + 1) * size]
     b = _i64(t, _pool, t[SLOTS] * size)[other * size : (other + 1) * size]
     for i in range(size):
@@ -1388,7 +1388,7 @@ def enter(t, real, gate, what, tid):
                     if turns > 200:
                         _yield_now()
                 if not alone and (t[JOB] == ROOT or t[JOB] == NODE):
-                    size = t[P] * CELLS
+                    size = t[SIZE]
                     pool, own = _i64(t, _pool, t[SLOTS] * size), t[SLOT] * size
                     hist = pool[own : own + size]
                     touched = _i64(t, _touched, t[THREADS])
