@@ -17,6 +17,8 @@ from .noprop.ct import NoPropCTClassifier as NoPropCTClassifier
 from .noprop.dt import NoPropDTClassifier as NoPropDTClassifier
 from .noprop.fm import NoPropFMClassifier as NoPropFMClassifier
 from .noprop.hybrid import NoPropHybridClassifier as NoPropHybridClassifier
+from .noprop.target_activation import TargetActivationClassifier as TargetActivationClassifier
+from .noprop.target_activation import TargetActivationRegressor as TargetActivationRegressor
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load
 from .persist import save as save

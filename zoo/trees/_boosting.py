@@ -21,6 +21,7 @@ from zoo.params import (
     Whole,
 )
 from zoo.trees.columns import (
+    Explanation,
     constraint_sets,
     find_categories,
     generator,
@@ -249,6 +250,33 @@ class Boosting(Estimator, abstract=True):
     def feature_importances_(self) -> np.ndarray:
         """Share of each feature in the fall of the loss."""
         return self.importances("gain")
+
+    def shap_values(self, X: Any, background: Any = None) -> Explanation:
+        """Return the exact Shapley values of the score (before the link).
+
+        Parameters
+        ----------
+        X : table
+            Rows to explain.
+        background : table or None, default=None
+            Rows whose values stand in for a column that is left out (interventional). None leaves
+            it to the training weights of the branches (path-dependent).
+
+        Returns
+        -------
+        explanation : Explanation
+            ``values``, (n, d) or (n, d, outputs), and ``base``; ``base`` plus the sum of a row's
+            values is the score (before the link).
+        """
+        from zoo.trees import _shap
+
+        Z = None if background is None else self._checked(background)
+        k = len(self.initial_)
+        phi, base = _shap.shap_values(self.model_, self._categories(), self._checked(X), k, Z, self.n_jobs)
+        base = base + self.initial_
+        if k == 1:
+            return Explanation(values=phi[:, :, 0], base=float(base[0]))
+        return Explanation(values=phi, base=base)
 
     def apply(self, X: Any) -> np.ndarray:
         """Return the leaf (its node's number) in which each row ends in each tree."""

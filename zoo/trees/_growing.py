@@ -8,7 +8,7 @@ import numpy as np
 from zoo.base import Estimator
 from zoo.inputs import Input, Table
 from zoo.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed
-from zoo.trees.columns import find_categories, generator
+from zoo.trees.columns import Explanation, find_categories, generator
 
 DRAWS_ROWS = (
     "a bootstrap draws rows, not weights; RandomForestClassifier and RandomForestRegressor of "
@@ -95,6 +95,40 @@ class Growing(Estimator, abstract=True):
 
         m = _plant.mean_prediction(self.model_, self._categories(), X, getattr(self, "n_jobs", 1))
         return m.astype(self.dtype_)
+
+    def shap_values(self, X: Any, background: Any = None) -> Explanation:
+        """Return the exact Shapley values of the prediction.
+
+        Parameters
+        ----------
+        X : table
+            Rows to explain.
+        background : table or None, default=None
+            Rows whose values stand in for a column that is left out (interventional). None leaves
+            it to the training weights of the branches (path-dependent).
+
+        Returns
+        -------
+        explanation : Explanation
+            ``values``, (n, d) or (n, d, outputs), and ``base``; ``base`` plus the sum of a row's
+            values is the prediction.
+        """
+        from zoo.trees import _shap
+
+        Z = None if background is None else self._checked(background)
+        width, trees = self.model_["value"].shape[1], len(self.model_["root"])
+        phi, base = _shap.shap_values(
+            self.model_, self._categories(), self._checked(X), width, Z,
+            getattr(self, "n_jobs", 1),
+        )  # fmt: skip
+        phi, base = phi / trees, base / trees
+        if width > 1:
+            return Explanation(values=phi, base=base)
+        if hasattr(self, "classes_"):
+            # One number is kept for two classes: what moves one moves the other back.
+            values = np.concatenate([-phi, phi], axis=2)
+            return Explanation(values=values, base=np.append(1 - base, base))
+        return Explanation(values=phi[:, :, 0], base=float(base[0]))
 
     def apply(self, X: Any) -> np.ndarray:
         """Return the leaf (its node's number) in which each row ends, in each tree."""

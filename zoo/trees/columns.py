@@ -1,8 +1,15 @@
-"""What a user says, as arrays: categories, monotone directions, interactions, the seed."""
+"""What users say and get: categories, monotone directions, interactions, seeds, explanations."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+
+class Explanation(NamedTuple):
+    """What moved predictions: ``base`` plus the sum of a row's ``values`` is its prediction."""
+
+    values: np.ndarray
+    base: float | np.ndarray
 
 
 def generator(random_state: Any) -> np.random.RandomState:
