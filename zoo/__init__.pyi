@@ -14,9 +14,13 @@ from .linear.scaling_law import ScalingLaw as ScalingLaw
 from .mlp.mlp import MLPClassifier as MLPClassifier
 from .mlp.mlp import MLPRegressor as MLPRegressor
 from .noprop.ct import NoPropCTClassifier as NoPropCTClassifier
+from .noprop.difference_target_prop import DifferenceTargetPropClassifier as DifferenceTargetPropClassifier
 from .noprop.dt import NoPropDTClassifier as NoPropDTClassifier
+from .noprop.feedback_alignment import FeedbackAlignmentClassifier as FeedbackAlignmentClassifier
 from .noprop.fm import NoPropFMClassifier as NoPropFMClassifier
+from .noprop.forward_forward import ForwardForwardClassifier as ForwardForwardClassifier
 from .noprop.hybrid import NoPropHybridClassifier as NoPropHybridClassifier
+from .noprop.local_loss import LocalLossClassifier as LocalLossClassifier
 from .noprop.target_activation import TargetActivationClassifier as TargetActivationClassifier
 from .noprop.target_activation import TargetActivationRegressor as TargetActivationRegressor
 from .persist import ZooFileError as ZooFileError

@@ -174,6 +174,8 @@ def _sweep_sparse(data, rows, starts, mean, w, r, shift, total, b, work, norms, 
 class Gram:
     """Everything through X'WX and X'Wy: for more rows than columns, dense or sparse."""
 
+    haste = 1e-4  # passes are cheaper here than looking whether they were enough
+
     def __init__(self, gram, cross, squares):
         self.G, self.cross, self.squares = gram, cross, squares
         self.d = len(gram)
@@ -223,6 +225,8 @@ class Dense:
 
     The Gram matrix of the columns that were ever worked on is kept and grows with them.
     """
+
+    haste = 0.2
 
     def __init__(self, X, Y, w, x_mean, y_mean):
         root = np.sqrt(w).astype(X.dtype)
@@ -274,9 +278,7 @@ class Dense:
             if new.size:
                 self._grow(new)
             before, own = b[self.columns], c[self.columns]
-            done = _descend_gram(
-                self.G, own, b, self.columns, self.place[work], lam1, lam2, tol, sweeps
-            )
+            done = _descend_gram(self.G, own, b, self.columns, self.place[work], lam1, lam2, tol, sweeps)
             c[self.columns] = own
             _move(self.XT, self.columns, b[self.columns] - before, self.r)
             return done
@@ -300,6 +302,8 @@ class Dense:
 
 class Sparse:
     """CSC columns that stay sparse; means and weights are applied on the way."""
+
+    haste = 0.2
 
     def __init__(self, X, Y, w, x_mean, y_mean):
         self.C = X.tocsc()
@@ -432,7 +436,8 @@ def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
         local = gap
         for inner in range(30):
             # a single move of this size changes the objective by half its square
-            step = np.sqrt(0.2 * 0.2**inner * max(local, goal) / max(1, work.size))
+            share = data.haste * 0.2**inner
+            step = np.sqrt(share * max(local, goal) / max(1, work.size))
             sweeps += data.descend(b, c, work, lam1, lam2, step, max_sweeps - sweeps)
             if inner:
                 _newton_on_support(data, b, c, lam1, lam2)

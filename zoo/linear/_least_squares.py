@@ -21,7 +21,7 @@ def means(X, Y, w, intercept):
 
 def blocks_of(X, x_mean):
     """Pairs (rows, X[rows] - mean) of a dense X, small enough for the cache."""
-    step = int(max(256, 2**18 // X.shape[1]))
+    step = int(max(256, 2**16 // X.shape[1]))
     moved = bool(np.any(x_mean))
     for a in range(0, X.shape[0], step):
         rows = slice(a, a + step)
@@ -110,18 +110,32 @@ def solve_svd(A, Y, alpha=0.0):
 
 
 def solve_qr(A, Y):
-    """Least squares by QR with pivoting; None where columns are dependent."""
-    if A.shape[0] < A.shape[1]:
+    """Least squares by the triangular factor of [A Y]; None where columns are dependent."""
+    n, d = A.shape
+    if n < d:
         return None
-    Q, R, order = linalg.qr(A, mode="economic", pivoting=True, check_finite=False)
-    r = np.abs(R.diagonal())
-    if r.size and r.min() <= max(A.shape) * np.finfo(A.dtype).eps * r.max():
+    R = linalg.qr(np.hstack([A, Y]), mode="r", check_finite=False)[0]
+    R, z = R[:d, :d], R[:d, d:]
+    trcon = linalg.get_lapack_funcs("trcon", (R,))
+    if trcon(R)[0] <= max(n, d) * np.finfo(A.dtype).eps:
         return None
-    beta = np.empty((A.shape[1], Y.shape[1]), A.dtype)
-    beta[order] = linalg.solve_triangular(R, Q.T @ Y, check_finite=False)
-    root = np.empty_like(R)
-    root[order] = linalg.solve_triangular(R, np.eye(len(R), dtype=R.dtype), check_finite=False)
-    return beta, A.shape[1], root
+    beta = linalg.solve_triangular(R, z, check_finite=False)
+    root = linalg.solve_triangular(R, np.eye(d, dtype=R.dtype), check_finite=False)
+    return beta, d, root
+
+
+def solve_wide(X, Y, w, x_mean):
+    """Least norm for more columns than rows, by the n x n matrix; None where that loses digits."""
+    n, d = X.shape
+    root = np.ones(n, X.dtype) if w is None else np.sqrt(w)
+    v, V = linalg.eigh(dual_equations(X, w, x_mean), check_finite=False)
+    eps = np.finfo(v.dtype).eps
+    kept = v > v[-1] * n * eps * 10
+    if v[kept].min(initial=np.inf) < eps ** (1 / 3) * v[-1] and not sparse.issparse(X):
+        return None
+    dual = V[:, kept] @ ((V[:, kept].T @ (Y * root[:, None])) / v[kept, None]) * root[:, None]
+    beta = X.T @ dual - np.outer(x_mean, dual.sum(axis=0))
+    return beta, int(kept.sum()), np.zeros((d, 0), X.dtype)
 
 
 def largest_eigenvalue(product, d, dtype, sweeps=50):
@@ -176,9 +190,7 @@ def descend(X, Y, w, x_mean, *, lr, momentum, tol, max_iter, on_step):
     return beta, n_iter, False
 
 
-def descend_stochastically(
-    X, Y, w, x_mean, rng, *, lr, momentum, batch_size, tol, max_iter, on_step
-):
+def descend_stochastically(X, Y, w, x_mean, rng, *, lr, momentum, batch_size, tol, max_iter, on_step):
     """Passes over shuffled batches, with a rate that falls like 1 / (1 + pass / 10)."""
     n, d = X.shape
     share = np.ones(n, X.dtype) if w is None else w * (n / w.sum())

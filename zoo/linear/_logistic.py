@@ -476,9 +476,7 @@ def violation(g, theta, lam1):
     """How far theta is from the optimality conditions of the l1 problem, entry by entry."""
     out = np.abs(g)
     beta, gb = theta[:, :-1], g[:, :-1]
-    out[:, :-1] = np.where(
-        beta != 0, np.abs(gb + lam1 * np.sign(beta)), np.maximum(np.abs(gb) - lam1, 0)
-    )
+    out[:, :-1] = np.where(beta != 0, np.abs(gb + lam1 * np.sign(beta)), np.maximum(np.abs(gb) - lam1, 0))
     return out
 
 
@@ -500,9 +498,7 @@ def proximal(problem, theta, tol, max_iter, on_step, lam1):
         if problem.k > 1:  # the flat direction of the constants
             H.flat[:: H.shape[0] + 1] += 1e-10
         step = np.zeros(theta.size, H.dtype)
-        _model_descent(
-            H, g.ravel(), theta.ravel(), step, lam1, free.ravel(), min(0.01 * v, tol * 10), 1000
-        )
+        _model_descent(H, g.ravel(), theta.ravel(), step, lam1, free.ravel(), min(0.01 * v, tol * 10), 1000)
         p = step.reshape(theta.shape)
         before = lam1 * np.abs(theta[:, :-1]).sum()
         slope = float(np.vdot(g, p)) + lam1 * np.abs((theta + p)[:, :-1]).sum() - before

@@ -91,9 +91,7 @@ class BradleyTerry(Classifier):
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         k, n = len(self.classes_), len(X)
         if k > 3:
-            raise ValueError(
-                f"BradleyTerry: y has {k} labels; it takes 2 (lost, won) or 3 (lost, tie, won)."
-            )
+            raise ValueError(f"BradleyTerry: y has {k} labels; it takes 2 (lost, won) or 3 (lost, tie, won).")
         self.items_ = _distinct(X)
         self._place = {item: i for i, item in enumerate(self.items_.tolist())}
         F = None if self.features is None else self._rows(self.items_)
@@ -149,13 +147,13 @@ class BradleyTerry(Classifier):
         self.tie_ = float(np.exp(theta[-1])) if len(self.classes_) == 3 else 0.0
 
     def _rows(self, items: Any) -> np.ndarray:
-        missing = [i for i in items if i not in self.features]
+        features = self.features or {}
+        missing = [i for i in items if i not in features]
         if missing:
             raise ValueError(
-                f"BradleyTerry: features holds no vector for {missing[0]!r}; give one for each "
-                "player."
+                f"BradleyTerry: features holds no vector for {missing[0]!r}; give one for each player."
             )
-        return np.array([np.asarray(self.features[i], dtype=np.float64) for i in items])
+        return np.array([np.asarray(features[i], dtype=np.float64) for i in items])
 
     def _differences(self, X: Any) -> Any:
         """One row a match: the first player's row less the second's."""

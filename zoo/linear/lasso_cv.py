@@ -91,9 +91,7 @@ class LassoCV(Regressor):
 
         n, Y = X.shape[0], y[:, None]
         if not 2 <= self.folds <= n:
-            raise ValueError(
-                f"LassoCV: folds={self.folds} was given for n_samples={n}; give 2 to {n}."
-            )
+            raise ValueError(f"LassoCV: folds={self.folds} was given for n_samples={n}; give 2 to {n}.")
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
         top = float(np.abs(data.cross_of(0)).max()) / self.l1_ratio
         if self.alphas is not None:

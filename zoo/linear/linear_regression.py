@@ -144,8 +144,17 @@ class LinearRegression(Regressor):
                 self.rank_ = int(kept.sum())
                 self._root = V[:, kept] / np.sqrt(v[kept])
                 return self._root @ (self._root.T @ cross)
-        if self.solver == "cholesky" or not dense:
-            return self._solve_dual(X, Y, w)
+        found = None
+        if self.solver in ("auto", "cholesky") and d > n - self.fit_intercept:
+            found = ls.solve_wide(X, Y, w, self._x_mean)
+        if found is not None:
+            beta, self.rank_, self._root = found
+            return beta
+        if self.solver == "cholesky":
+            raise ValueError(
+                "LinearRegression: the normal equations are singular to working precision; use "
+                "solver='auto' or 'svd'."
+            )
         A, B = ls.weighted_copy(X, Y, w, self._x_mean)
         found = ls.solve_qr(A, B) if self.solver in ("auto", "qr") else None
         if found is None:
@@ -160,27 +169,7 @@ class LinearRegression(Regressor):
         beta, self.rank_, self._root = found
         return beta
 
-    def _solve_dual(self, X: Any, Y: np.ndarray, w: np.ndarray | None) -> np.ndarray:
-        """Least norm through the n x n matrix, for wide X."""
-        n, d = X.shape
-        if d <= n - self.fit_intercept:
-            raise ValueError(
-                "LinearRegression: the normal equations are singular to working precision; use "
-                "solver='auto' or 'svd'."
-            )
-        root = np.ones(n, X.dtype) if w is None else np.sqrt(w)
-        gram = ls.dual_equations(X, w, self._x_mean)
-        v, V = np.linalg.eigh(gram)
-        kept = v > v[-1] * n * np.finfo(v.dtype).eps * 10
-        dual = V[:, kept] @ ((V[:, kept].T @ (Y * root[:, None])) / v[kept, None])
-        dual = dual * root[:, None]
-        self.rank_ = int(kept.sum())
-        self._root = np.zeros((d, 0), X.dtype)
-        return X.T @ dual - np.outer(self._x_mean, dual.sum(axis=0))
-
-    def _descend(
-        self, X: Any, Y: np.ndarray, w: np.ndarray | None, put: Any, steps: Steps
-    ) -> np.ndarray:
+    def _descend(self, X: Any, Y: np.ndarray, w: np.ndarray | None, put: Any, steps: Steps) -> np.ndarray:
         ticks = iter(steps(None, "iteration"))
 
         def on_step(beta: np.ndarray, n_iter: int) -> bool:

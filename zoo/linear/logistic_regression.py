@@ -104,9 +104,7 @@ class LogisticRegression(Classifier):
         total = float(n) if w is None else float(w.sum())
         share = np.full(n, 1 / n, X.dtype) if w is None else w / w.sum()
         strength = 1 / (float(self.C) * total)
-        problem = _logistic.Problem(
-            X, y, k, share, strength * (1 - self.l1_ratio), self.fit_intercept
-        )
+        problem = _logistic.Problem(X, y, k, share, strength * (1 - self.l1_ratio), self.fit_intercept)
         theta = np.zeros((k, d + 1), X.dtype)
         self._put(theta, 0)
         ticks = iter(steps(None, "iteration"))
@@ -121,9 +119,9 @@ class LogisticRegression(Classifier):
         theta = answer.theta
         if k > 1:
             # adding a constant to every class changes nothing: the sum is set to zero
-            theta = theta - theta.mean(axis=0) * (
-                np.append(np.full(d, np.isinf(self.C)), True)
-            ).astype(theta.dtype)
+            theta = theta - theta.mean(axis=0) * (np.append(np.full(d, np.isinf(self.C)), True)).astype(
+                theta.dtype
+            )
         self._put(theta, answer.n_iter)
         self._tell(problem, answer)
 
@@ -146,9 +144,7 @@ class LogisticRegression(Classifier):
             rng = self.random_state
             if not isinstance(rng, np.random.RandomState):
                 rng = np.random.RandomState(0 if rng is None else int(rng))
-            return _logistic.sgd(
-                *budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size
-            )
+            return _logistic.sgd(*budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size)
         size = problem.k * (problem.d + 1)
         small = size <= 60 or (size <= 200 and problem.n <= 2000)
         if self.solver == "newton" or (self.solver == "auto" and small):

@@ -154,9 +154,7 @@ class PiecewiseLinearRegressor(Regressor):
         falls = np.geomspace(top, self.alpha, 10)[1:] if top > self.alpha else [self.alpha]
         return _descent.path(data, 0, np.asarray(falls), 1.0, 1e-9, 100_000)[0][-1]
 
-    def _solve_least_norm(
-        self, Z: np.ndarray, y: np.ndarray, w: np.ndarray, mean: np.ndarray
-    ) -> Any:
+    def _solve_least_norm(self, Z: np.ndarray, y: np.ndarray, w: np.ndarray, mean: np.ndarray) -> Any:
         root = np.sqrt(w)
         return linalg.lstsq((Z - mean) * root[:, None], y * root, lapack_driver="gelsd")[0]
 

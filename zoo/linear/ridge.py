@@ -81,9 +81,7 @@ class Ridge(Regressor):
         n, d = X.shape
         dense = not sparse.issparse(X)
         if self.solver == "svd" and not dense:
-            raise ValueError(
-                "Ridge: solver='svd' would make the sparse X dense; use 'auto' or 'cholesky'."
-            )
+            raise ValueError("Ridge: solver='svd' would make the sparse X dense; use 'auto' or 'cholesky'.")
         if self.solver != "svd":
             if d <= n:
                 gram, cross = ls.normal_equations(X, Y, w, x_mean)
@@ -106,7 +104,8 @@ class Ridge(Regressor):
                     f"Ridge: the normal equations are singular to working precision with alpha="
                     f"{self.alpha}; raise alpha or use solver='svd' (dense X)."
                 )
-        return ls.solve_svd(*ls.weighted_copy(X, Y, w, x_mean), self.alpha)[0]
+        A, B = ls.weighted_copy(X, Y, w, x_mean)
+        return ls.solve_svd(A, B, self.alpha)[0]
 
 
 def _solve_eigen(

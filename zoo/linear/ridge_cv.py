@@ -149,15 +149,11 @@ class RidgeCV(Regressor):
 
         return errors, solution_dual
 
-    def _folds(
-        self, X: Any, Y: np.ndarray, w: Any, x_mean: Any, y_mean: Any, alphas: np.ndarray
-    ) -> Any:
+    def _folds(self, X: Any, Y: np.ndarray, w: Any, x_mean: Any, y_mean: Any, alphas: np.ndarray) -> Any:
         n, d = X.shape
-        k = int(self.folds)
+        k = int(self.folds or 0)
         if not 2 <= k <= n:
-            raise ValueError(
-                f"RidgeCV: folds={k} was given for n_samples={n}; give 2 to {n}, or None."
-            )
+            raise ValueError(f"RidgeCV: folds={k} was given for n_samples={n}; give 2 to {n}, or None.")
         if d > n:
             return self._folds_of_wide(X, Y, w, x_mean, y_mean, alphas, k)
         Yc, zero = Y - y_mean, np.zeros_like(y_mean)

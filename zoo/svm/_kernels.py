@@ -189,7 +189,9 @@ class Kernel:
         else:
             if centre and kind in ("rbf", "linear"):
                 self.mean = Z.mean(axis=0, dtype=np.float64)
-                self.Z = np.ascontiguousarray(Z - self.mean, dtype=self.dtype)
+                self.Z = np.empty(Z.shape, self.dtype)
+                for s in range(0, self.n, 512):  # no second copy in the precision of the data
+                    self.Z[s : s + 512] = Z[s : s + 512] - self.mean
             else:
                 self.Z = np.ascontiguousarray(Z, dtype=self.dtype)
             self.norms = np.einsum("ij,ij->i", self.Z, self.Z, dtype=np.float64)

@@ -58,7 +58,7 @@ def solve(
         "time_limit": machine.time_limit,
     }
     # the dual variables of a one-class problem do not sum to zero: shifting X would change it
-    centre = u is None and method != "dual_ascent"
+    centre = machine.kernel == "rbf" or (u is None and method != "dual_ascent")
     kernel = Kernel(X, machine.kernel, gamma, machine.coef0, machine.degree, centre=centre)
     if method == "dual_ascent":
         answer = dual_ascent(kernel, q, lo, hi, **budget)

@@ -227,7 +227,7 @@ def _worst(F, up, dn, slot, wanted, least, most, picked):
 
 def _batch_width(d, free):
     """Rows to make at once: what a matrix product wants while the cache has room, else one."""
-    ideal = 4 if d < 10 else 16 if d < 200 else 64
+    ideal = 4 if d < 64 else 16 if d < 200 else 64
     return max(1, min(ideal, free))
 
 
@@ -374,7 +374,8 @@ def smo(
     cache = _Cache(n, cache_size)
     # with room for every row there is nothing to win: full passes are cheap beside lost rows
     shrinking = shrinking and n >= 2000 and cache.capacity < 0.6 * n
-    active, local, history = everything, kernel, []
+    active, local = everything, kernel
+    history: list[tuple[np.ndarray, np.ndarray]] = []
     u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
     up, dn = np.empty(n), np.empty(n)
     _slopes(u, lo_a, hi_a, eps, up, dn)
