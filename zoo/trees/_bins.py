@@ -28,8 +28,8 @@ class Bins(NamedTuple):
 
 def _midpoints(a, b):
     """Numbers with a <= m < b, halfway where that is representable."""
-    m = a + (b - a) * 0.5
-    return np.where((m < b) & np.isfinite(m), m, a)
+    m = a * 0.5 + b * 0.5
+    return np.where((m >= a) & (m < b), m, a)
 
 
 def find_edges(x, max_bins, w=None):
