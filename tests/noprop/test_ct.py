@@ -2,17 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from zoo import NoPropCTClassifier
 from zoo.noprop import trajectory
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X.astype(np.float32), y, test_size=0.4, random_state=0, stratify=y)
 
 
 @pytest.fixture(scope="module")

@@ -79,6 +79,7 @@ class NoPropCTClassifier(NoProp):
     n_steps: Annotated[Count, Search(5, 100, log=True)] = 20
 
     optimizer = "adam"
+    lr = 5e-3
     max_epochs = 100
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class NoPropFMClassifier(NoProp):
     n_steps: Annotated[Count, Search(5, 100, log=True)] = 20
 
     optimizer = "adam"
+    lr = 5e-3
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         return self._form(X) | {"sigma": float(self.sigma)}

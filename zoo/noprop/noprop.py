@@ -55,9 +55,6 @@ class NoProp(Classifier, Neural, abstract=True):
             "weight 2 gets one; scikit-learn excuses its stochastic BaggingClassifier alike"
         ),
         "check_weights_count_as_repetition": "for the same reason: every row draws its own noise",
-        "check_image_shape_refused": (
-            "rows of any width are a table to the dense network; network='conv' refuses them"
-        ),
     }
 
     width: Annotated[Count, Search(32, 512, log=True)] = 64
