@@ -36,43 +36,42 @@ def _right(node, x, feature, threshold, missing_left, set_at, sets, codes, n_cod
 
 
 @inner
-def _extend(zero, one, share, at, m, pz, po):
+def _extend(zero, one, share, inverse, at, m, pz, po):
     """Add an element to the path and update the shares of subsets of each size."""
     zero[at + m], one[at + m] = pz, po
     share[at + m] = 1.0 if m == 0 else 0.0
     for i in range(m - 1, -1, -1):
-        share[at + i + 1] += po * share[at + i] * (i + 1) / (m + 1)
-        share[at + i] = pz * share[at + i] * (m - i) / (m + 1)
+        old = share[at + i] * inverse[m + 1]
+        share[at + i + 1] += po * old * (i + 1)
+        share[at + i] = pz * old * (m - i)
 
 
 @inner
-def _unwind(path, zero, one, share, at, m, i):
+def _unwind(path, zero, one, share, inverse, at, m, i):
     """Take element i out of a path of m + 1 elements."""
-    po, pz = one[at + i], zero[at + i]
+    pz = zero[at + i]
     n = share[at + m]
-    for j in range(m - 1, -1, -1):
-        if po != 0.0:
+    if one[at + i] != 0.0:
+        for j in range(m - 1, -1, -1):
             old = share[at + j]
-            share[at + j] = n * (m + 1) / ((j + 1) * po)
-            n = old - share[at + j] * pz * (m - j) / (m + 1)
-        else:
-            share[at + j] = share[at + j] * (m + 1) / (pz * (m - j))
+            share[at + j] = n * (m + 1) * inverse[j + 1]
+            n = old - share[at + j] * pz * (m - j) * inverse[m + 1]
+    else:
+        for j in range(m - 1, -1, -1):
+            share[at + j] = share[at + j] * (m + 1) * inverse[m - j] / pz
     for j in range(i, m):
-        path[at + j], zero[at + j], one[at + j] = path[at + j + 1], zero[at + j + 1], one[at + j + 1]
+        path[at + j], zero[at + j] = path[at + j + 1], zero[at + j + 1]
+        one[at + j] = one[at + j + 1]
 
 
 @inner
-def _unwound_sum(zero, one, share, at, m, i):
-    """Sum of the shares of a path without its element i."""
-    po, pz = one[at + i], zero[at + i]
+def _unwound_sum(share, inverse, at, m, pz):
+    """Sum of the shares of a path without an element that the row follows."""
     total, n = 0.0, share[at + m]
     for j in range(m - 1, -1, -1):
-        if po != 0.0:
-            new = n * (m + 1) / ((j + 1) * po)
-            total += new
-            n = share[at + j] - new * pz * (m - j) / (m + 1)
-        else:
-            total += share[at + j] * (m + 1) / (pz * (m - j))
+        new = n * (m + 1) * inverse[j + 1]
+        total += new
+        n = share[at + j] - new * pz * (m - j) * inverse[m + 1]
     return total
 
 
@@ -92,7 +91,8 @@ def _path_dependent(
     lengths = np.empty(deepest * 2 + 4, np.int64)
     pzs, pos = np.empty(deepest * 2 + 4), np.empty(deepest * 2 + 4)
     columns = np.empty(deepest * 2 + 4, np.int64)
-    # Lengths of the paths of the levels that are open, to copy from.
+    inverse = np.zeros(deepest + 4)
+    inverse[1:] = 1.0 / np.arange(1, deepest + 4)
     for r in range(s, e):
         x = X[r]
         for t in range(root.shape[0]):
@@ -114,15 +114,22 @@ def _path_dependent(
                         if path[at + i] == column:
                             pz *= zero[at + i]
                             po *= one[at + i]
-                            _unwind(path, zero, one, share, at, m - 1, i)
+                            _unwind(path, zero, one, share, inverse, at, m - 1, i)
                             m -= 1
                             break
                 path[at + m] = column
-                _extend(zero, one, share, at, m, pz, po)
+                _extend(zero, one, share, inverse, at, m, pz, po)
                 if left[node] == node:
+                    # For elements that the row does not follow the term is the same for all.
+                    away = 0.0
+                    for i in range(m):
+                        away -= share[at + i] * inverse[m - i]
+                    away *= m + 1
                     for i in range(1, m + 1):
-                        w = _unwound_sum(zero, one, share, at, m, i)
-                        w *= one[at + i] - zero[at + i]
+                        w = away
+                        if one[at + i] != 0.0:
+                            w = _unwound_sum(share, inverse, at, m, zero[at + i])
+                            w *= 1.0 - zero[at + i]
                         for v in range(value.shape[1]):
                             phi[r, path[at + i], k + v] += w * value[node, v]
                     continue
@@ -145,6 +152,7 @@ def _interventional(
     p = X.shape[1]
     # Owner of each column on the way: 0 nobody, 1 the row, 2 the background row.
     owner = np.zeros(p, np.int8)
+    held = np.empty(deepest + 2, np.int64)
     nodes = np.empty(deepest * 3 + 8, np.int64)
     marks = np.empty(deepest * 3 + 8, np.int64)
     kinds = np.empty(deepest * 3 + 8, np.int64)
@@ -167,6 +175,7 @@ def _interventional(
                         continue
                     if kind > 0:
                         owner[mark] = kind
+                        held[nx + nz] = mark
                         nx += kind == 1
                         nz += kind == 2
                     if left[node] == node:
@@ -174,11 +183,11 @@ def _interventional(
                             up = factorial[nx - 1] * factorial[nz] if nx > 0 else 0.0
                             down = factorial[nx] * factorial[nz - 1] if nz > 0 else 0.0
                             scale = 1.0 / (factorial[nx + nz] * Z.shape[0])
-                            for j in range(p):
-                                if owner[j] != 0:
-                                    w = (up if owner[j] == 1 else -down) * scale
-                                    for v in range(value.shape[1]):
-                                        phi[r, j, k + v] += w * value[node, v]
+                            for i in range(nx + nz):
+                                j = held[i]
+                                w = (up if owner[j] == 1 else -down) * scale
+                                for v in range(value.shape[1]):
+                                    phi[r, j, k + v] += w * value[node, v]
                         continue
                     j = feature[node]
                     rx = _right(node, x, feature, threshold, missing_left, set_at, sets, codes, n_codes)
