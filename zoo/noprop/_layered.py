@@ -101,8 +101,9 @@ class Feedback(Layered):
 
 
 def _set_gradient(layer: Any, delta: Tensor, h: Tensor) -> None:
-    layer.weight.grad = delta.t() @ h
-    layer.bias.grad = delta.sum(0)
+    # Autocast may have computed them in less precision than the weights have.
+    layer.weight.grad = (delta.t() @ h).to(layer.weight.dtype)
+    layer.bias.grad = delta.sum(0).to(layer.bias.dtype)
 
 
 class LocalLosses(Layered):

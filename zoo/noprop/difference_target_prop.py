@@ -55,6 +55,7 @@ class DifferenceTargetPropClassifier(LayeredClassifier):
             "inverses learn at noisy points, so a row given twice gets two draws; scikit-learn "
             "excuses its stochastic BaggingClassifier alike"
         ),
+        "check_weights_count_as_repetition": "for the same reason: every row draws its own noise",
     }
 
     target_step: Annotated[Positive, Search(0.1, 10.0, log=True)] = 1.0
