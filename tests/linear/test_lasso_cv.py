@@ -20,9 +20,7 @@ def problem(n=60, d=12, seed=0):
 @pytest.mark.parametrize(("n", "d"), [(60, 12), (40, 90)])
 def test_agrees_with_scikit_learn(n, d):
     X, y = problem(n, d)
-    theirs = linear_model.LassoCV(
-        alphas=30, eps=0.05, cv=KFold(5), tol=1e-10, max_iter=100_000
-    ).fit(X, y)
+    theirs = linear_model.LassoCV(alphas=30, eps=0.05, cv=KFold(5), tol=1e-10, max_iter=100_000).fit(X, y)
     for Z in (X, sparse.csr_array(X)):
         ours = LassoCV(n_alphas=30, eps=0.05, tol=1e-10).fit(Z, y)
         np.testing.assert_allclose(ours.alphas_, theirs.alphas_, rtol=1e-9)

@@ -73,6 +73,14 @@ def test_agrees_with_scikit_learn(n, d, k, C, solver):
     np.testing.assert_allclose(a - a.mean() * (k > 2), b - b.mean() * (k > 2), atol=1e-7)
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_wide_data(k):
+    X, y = problem(90, 300, k=k)
+    theirs = linear_model.LogisticRegression(tol=1e-12, solver="newton-cg", max_iter=10_000).fit(X, y)
+    ours = LogisticRegression(tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-7)
+
+
 @pytest.mark.parametrize("rho", [0.4, 1.0])
 def test_l1_agrees_with_saga(rho):
     X, y = problem()

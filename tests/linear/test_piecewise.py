@@ -29,9 +29,7 @@ def test_breakpoints_are_where_they_are_said_to_be():
     low, high = X.min(), X.max()
     np.testing.assert_allclose(m.breakpoints_[0], low + np.arange(1, 5) * (high - low) / 5)
     q = PiecewiseLinearRegressor(n_breakpoints=3, placement="quantile").fit(X, y)
-    np.testing.assert_allclose(
-        (q.breakpoints_[0] >= X).mean(axis=0), [0.25, 0.5, 0.75], atol=1 / len(X)
-    )
+    np.testing.assert_allclose((q.breakpoints_[0] >= X).mean(axis=0), [0.25, 0.5, 0.75], atol=1 / len(X))
 
 
 def test_slopes_are_the_coefficients():

@@ -346,7 +346,7 @@ def preconditioned(problem, theta, tol, max_iter, on_step):
     d is too large for that, the diagonal of the whole Hessian serves.
     """
     n, d, k = problem.n, problem.d, problem.k
-    if d > 3000 or (problem.sparse and d > 1000):
+    if d > min(n, 3000) or (problem.sparse and d > 1000):
         problem.value_and_gradient(theta)
         D = problem.diagonal()
         D = np.maximum(D, 1e-12 * D.max())
@@ -367,6 +367,29 @@ def preconditioned(problem, theta, tol, max_iter, on_step):
         return np.stack([f.solve(row) for f, row in zip(factors, g, strict=True)])
 
     return lbfgs(problem, theta, tol, max_iter, on_step, precondition)
+
+
+def in_row_space(problem, theta, tol, max_iter, on_step):
+    """Wide dense X with an l2 penalty: the optimum is a combination of the rows.
+
+    With X X' = V S V' the problem in the coordinates of Q = X' V S^-1/2 has the same losses and the
+    same norms; directions that are rounding alone are dropped.
+    """
+    s, V = linalg.eigh(problem.X @ problem.X.T, check_finite=False)
+    kept = s > s[-1] * len(s) * np.finfo(s.dtype).eps
+    root = np.sqrt(s[kept])
+    X, Q = V[:, kept] * root, problem.X.T @ (V[:, kept] / root)
+    small = Problem(X, problem.y, problem.k, problem.w, problem.lam, problem.intercept)
+
+    def out(theta):
+        return np.column_stack([theta[:, :-1] @ Q.T, theta[:, -1]])
+
+    start = np.column_stack([theta[:, :-1] @ Q, theta[:, -1]])
+    # an entry of the wide gradient is at most the norm of the small one
+    solve = newton if problem.k == 1 and len(s) <= 1000 else preconditioned
+    answer = solve(small, start, tol / len(s) ** 0.5, max_iter, lambda t, n_iter: on_step(out(t), n_iter))
+    answer.theta = out(answer.theta)
+    return answer
 
 
 def _never(theta, n_iter):

@@ -146,9 +146,12 @@ class LogisticRegression(Classifier):
                 rng = np.random.RandomState(0 if rng is None else int(rng))
             return _logistic.sgd(*budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size)
         size = problem.k * (problem.d + 1)
-        small = size <= 60 or (size <= 200 and problem.n <= 2000)
+        small = size <= 200 and problem.n <= 2000
         if self.solver == "newton" or (self.solver == "auto" and small):
             return _logistic.newton(*budget)
+        n, d = problem.X.shape
+        if not problem.sparse and 50 < n < d and n <= 4000 and problem.lam > 0:
+            return _logistic.in_row_space(*budget)
         return _logistic.preconditioned(*budget)
 
     def _separates(self, problem: Any, theta: np.ndarray) -> bool:
