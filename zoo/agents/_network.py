@@ -12,6 +12,24 @@ import numpy as np
 ACTIVATIONS = ("relu", "tanh", "identity")
 
 
+def activate(activation: str, x: np.ndarray) -> np.ndarray:
+    """Apply an activation in place."""
+    if activation == "relu":
+        np.maximum(x, 0, out=x)
+    elif activation == "tanh":
+        np.tanh(x, out=x)
+    return x
+
+
+def backpropagate(activation: str, h: np.ndarray, dx: np.ndarray) -> np.ndarray:
+    """Take the gradient ``dx`` back through the activation whose output was ``h``, in place."""
+    if activation == "relu":
+        dx *= h > 0
+    elif activation == "tanh":
+        dx *= 1 - h * h
+    return dx
+
+
 class ValueNetwork:
     r"""A multilayer perceptron x -> Q(x, .), optionally duelling.
 
@@ -80,11 +98,7 @@ class ValueNetwork:
         for W, b in layers[: self.n_hidden]:
             x = x @ W
             x += b
-            if self.activation == "relu":
-                np.maximum(x, 0, out=x)
-            elif self.activation == "tanh":
-                np.tanh(x, out=x)
-            tape.append(x)
+            tape.append(activate(self.activation, x))
         if not self.dueling:
             W, b = layers[-1]
             q = x @ W
@@ -104,8 +118,13 @@ class ValueNetwork:
         gradients: list[tuple[np.ndarray, np.ndarray]],
         tape: list[np.ndarray],
         dq: np.ndarray,
-    ) -> None:
-        """Write the gradient for dLoss/dQ = ``dq`` into ``gradients`` (views of one flat array)."""
+        *,
+        to_input: bool = False,
+    ) -> np.ndarray | None:
+        """Write the gradient for dLoss/dQ = ``dq`` into ``gradients`` (views of one flat array).
+
+        With ``to_input`` return that of the network's input, for whoever computed it.
+        """
         x = tape[-1]
         if self.dueling:
             dx = self._backward_streams(layers, gradients, x, dq)
@@ -116,15 +135,13 @@ class ValueNetwork:
             dx = dq @ layers[-1][0].T
         for layer in range(self.n_hidden - 1, -1, -1):
             h, x = tape[layer + 1], tape[layer]
-            if self.activation == "relu":
-                dx *= h > 0
-            elif self.activation == "tanh":
-                dx *= 1 - h * h
+            dx = backpropagate(self.activation, h, dx)
             gW, gb = gradients[layer]
             np.matmul(x.T, dx, out=gW)
             dx.sum(axis=0, out=gb)
-            if layer:
+            if layer or to_input:
                 dx = dx @ layers[layer][0].T
+        return dx if to_input else None
 
     def _streams(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.n_hidden:

@@ -1,12 +1,12 @@
 """Deep Q-learning."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from zoo.agents import _network
-from zoo.agents.replay import Batch, PrioritizedReplay, Replay
-from zoo.agents.rollout import Learner, RolloutAgent, Transitions, encode, width_of
+from zoo.agents._conv import is_image
+from zoo.agents._qlearning import QLearner, network_of
+from zoo.agents.rollout import Learner, RolloutAgent, width_of
 from zoo.inputs import Env, Input
 from zoo.params import Count, Fixed, Interval, Positive, Search, UnitInterval, Whole
 
@@ -24,7 +24,12 @@ class DQN(RolloutAgent):
         - Q_\theta(s, a)\bigr)\bigr], \qquad a^* = \arg\max_{a'} Q_\theta(s', a')
 
     with :math:`d = 1` after a terminal step, and 0 after a truncated one; :math:`\ell` is Huber's
-    function or the square.
+    function or the square. Images pass convolutions first, and may be augmented (DrQ): with random
+    shifts :math:`f_m`, targets :math:`y_m` from :math:`f_m(s')` are averaged, and so is the loss,
+
+    .. math::
+        L(\theta) = E\Bigl[\frac{1}{M} \sum_m \ell\Bigl(\frac{1}{M} \sum_{m'} y_{m'}
+        - Q_\theta(f_m(s), a)\Bigr)\Bigr].
 
     Parameters
     ----------
@@ -71,6 +76,14 @@ class DQN(RolloutAgent):
         Widths of the hidden layers; () is linear.
     activation : {"relu", "tanh", "identity"}
         Of the hidden layers.
+    filters : tuple of int
+        Channels of the convolutions (3 x 3, stride 2) that images pass first; () reads them as
+        rows of numbers.
+    random_shift : int
+        Pixels by which images of a batch are moved at random in both directions, borders
+        repeated; 0 leaves them.
+    n_augmentations : int
+        Shifted copies of each image over which target and loss are averaged.
     keep_replay : bool
         Whether the fitted agent keeps its memory (``replay_``), for going on as if nothing had
         happened.
@@ -93,7 +106,16 @@ class DQN(RolloutAgent):
     (up to 1 / (1 - gamma) times a reward) and Huber's slope of at most 1 makes them grow slowly.
     An update passes ``batch_size`` rows five times through the network (four without ``double``);
     it is written by hand, without torch, for tables of numbers. For continuous actions use
-    another method; for images there is no convolution here.
+    another method.
+
+    An image is a box of shape (H, W), (C, H, W) or (H, W, C). The channels are the first or the
+    last axis: the one that leaves a square, else the shorter one. Bytes are kept as bytes in the
+    memory, which holds every image twice (before and after a step), and divided by 255 on the way
+    into the network.
+
+    A fit that goes on (``warm_start``) begins its schedules anew: step size, exploration,
+    importance weights. Lower ``exploration_initial_eps`` for it if the agent should go on as it
+    behaved. ``partial_fit`` stays within the schedules that were begun.
 
     References
     ----------
@@ -102,6 +124,9 @@ class DQN(RolloutAgent):
     van Hasselt, Guez, Silver (2016), Deep reinforcement learning with double Q-learning, AAAI.
 
     Wang et al. (2016), Dueling network architectures for deep reinforcement learning, ICML.
+
+    Yarats, Kostrikov, Fergus (2021), Image augmentation is all you need: regularizing deep
+    reinforcement learning from pixels, ICLR.
 
     Examples
     --------
@@ -135,12 +160,28 @@ class DQN(RolloutAgent):
     max_grad_norm: Positive | None = 10.0
     hidden_layer_sizes: tuple[Count, ...] = (64, 64)
     activation: Literal["relu", "tanh", "identity"] = "relu"
+    filters: Annotated[
+        tuple[Count, ...], Fixed("the choice of architectures is yours; search a list of tuples")
+    ] = (16, 32, 32)
+    random_shift: Annotated[Whole, Search(0, 4)] = 0
+    n_augmentations: Annotated[Count, Search(1, 2)] = 1
     keep_replay: Annotated[bool, Fixed("it states what a fitted agent holds")] = False
 
     def _learner(self, rng: np.random.Generator, resume: bool) -> Learner:
+        space = self.observation_space_
+        if self.random_shift and not is_image(space):
+            raise ValueError(
+                f"DQN: random_shift={self.random_shift} moves images, but env gives observations "
+                f"of shape {space['shape']}; leave it at 0, or give an environment of images."
+            )
         if not resume:
+            seen = (
+                {"image_shape": space["shape"], "filters": tuple(self.filters)}
+                if self.filters and is_image(space)
+                else {"n_inputs": width_of(space)}
+            )
             self.spec_ = {
-                "n_inputs": width_of(self.observation_space_),
+                **seen,
                 "n_outputs": self.action_space_["n"],
                 "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
                 "activation": self.activation,
@@ -149,7 +190,7 @@ class DQN(RolloutAgent):
         return QLearner(self, rng, resume)
 
     def _action_values(self, x: np.ndarray) -> np.ndarray:
-        network = _network.ValueNetwork(**self.spec_)
+        network = network_of(self.spec_)
         return network.forward(network.layers(self.weights_), x)[0]
 
     def _greedy(self, x: np.ndarray) -> np.ndarray:
@@ -161,147 +202,3 @@ class DQN(RolloutAgent):
         p = np.full(q.shape, self.exploration_final_eps / q.shape[1])
         p[np.arange(len(q)), q.argmax(axis=1)] += 1 - self.exploration_final_eps
         return p
-
-
-def td_targets(batch: Batch, rates: np.ndarray, chooses: np.ndarray) -> np.ndarray:
-    """Return R + discount Q(s', a*), where ``chooses`` (n, k) names a* and ``rates`` its worth."""
-    best = chooses.argmax(axis=1)
-    y: np.ndarray = batch.returns + batch.discounts * rates[np.arange(len(best)), best]
-    return y
-
-
-class QLearner(Learner):
-    """The memory, the network, its target and its optimiser while a DQN is fitted."""
-
-    notes: ClassVar[tuple[str, ...]] = ("loss", "epsilon")
-
-    def __init__(self, agent: DQN, rng: np.random.Generator, resume: bool) -> None:
-        self.agent = agent
-        self.rng = rng
-        self.space = agent.observation_space_
-        self.start = agent.action_space_["start"]
-        self.k = agent.spec_["n_outputs"]
-        self.network = network = _network.ValueNetwork(**agent.spec_)
-        self.theta = agent.weights_.copy() if resume else network.initial(rng)
-        self.target = self.theta.copy()
-        self.adam = _network.Adam(network.size)
-        self.updates = 0
-        if resume:
-            self.updates = agent.n_updates_
-            # A file may have been saved without it; then the moments begin anew.
-            state = getattr(agent, "optimizer_state_", None)
-            if state is not None:
-                self.adam.t = state["t"]
-                for name in ("m", "v"):
-                    getattr(self.adam, name)[:] = state[name]
-                self.target[:] = state["target"]
-        self.gradient = np.zeros_like(self.theta)
-        self.layers = network.layers(self.theta)
-        self.target_layers = network.layers(self.target)
-        self.gradients = network.layers(self.gradient)
-        self.replay: Any = None  # made when the first step tells what it holds
-        if resume and hasattr(agent, "replay_"):
-            self.replay = agent.replay_
-            self.replay.cut()
-        self.owed = 0
-
-    def progress(self, step: int) -> float:
-        """Return how far training is: 0 at first, 1 at the end and beyond."""
-        return min(step / self.agent.total_timesteps, 1.0)
-
-    def epsilon(self, step: int) -> float:
-        """Return the probability of a random action."""
-        a = self.agent
-        share = min(self.progress(step) / max(a.exploration_fraction, 1e-9), 1.0)
-        return (1 - share) * a.exploration_initial_eps + share * a.exploration_final_eps
-
-    def act(self, observations: np.ndarray, step: int) -> np.ndarray:
-        """Choose greedy actions, or random ones with probability epsilon."""
-        n = len(observations)
-        random = self.rng.random(n) < self.epsilon(step)
-        actions = self.rng.integers(0, self.k, n)
-        if not random.all():
-            q, _ = self.network.forward(self.layers, encode(self.space, observations))
-            actions = np.where(random, actions, q.argmax(axis=1))
-        return actions + self.start
-
-    def learn(self, t: Transitions, step: int) -> dict[str, float]:
-        """Remember, and make the updates that are due."""
-        a = self.agent
-        if self.replay is None:
-            n = len(t.rewards)
-            self.replay = (
-                PrioritizedReplay(a.buffer_size, n, a.gamma, a.n_step, alpha=a.priority_exponent)
-                if a.prioritized
-                else Replay(a.buffer_size, n, a.gamma, a.n_step)
-            )
-        self.replay.add(t)
-        if len(self.replay) < min(max(a.learning_starts, 1), self.replay.capacity):
-            return {}
-        self.owed += int(np.count_nonzero(t.real))
-        loss, n = 0.0, 0
-        while self.owed >= a.train_freq:
-            self.owed -= a.train_freq
-            for _ in range(a.gradient_steps):
-                loss += self.update(step)
-                n += 1
-        return {"loss": loss / n, "epsilon": self.epsilon(step)} if n else {}
-
-    def update(self, step: int) -> float:
-        """Make one gradient step; return its loss."""
-        a, network, replay = self.agent, self.network, self.replay
-        if isinstance(replay, PrioritizedReplay):
-            beta0 = a.importance_exponent
-            replay.beta = beta0 + (1 - beta0) * self.progress(step)
-        batch = replay.sample(a.batch_size, self.rng)
-        n = len(batch.rows)
-        rows = np.arange(n)
-        chosen = batch.actions - self.start
-        s = encode(self.space, batch.observations)
-        s2 = encode(self.space, batch.next_observations)
-        q2, _ = network.forward(self.target_layers, s2)
-        if a.double:
-            # One pass over both states costs less than two.
-            both, tape = network.forward(self.layers, np.concatenate([s, s2]))
-            q, tape = both[:n], [h[:n] for h in tape]
-            y = td_targets(batch, q2, both[n:])
-        else:
-            q, tape = network.forward(self.layers, s)
-            y = td_targets(batch, q2, q2)
-        delta = q[rows, chosen] - y
-        slope = np.clip(delta, -1, 1) if a.loss == "huber" else 2 * delta
-        losses = slope * (delta - slope / 2) if a.loss == "huber" else delta * delta
-        if batch.weights is not None:
-            slope = slope * batch.weights
-            losses = losses * batch.weights
-        dq = np.zeros_like(q)
-        dq[rows, chosen] = slope / n
-        network.backward(self.layers, self.gradients, tape, dq)
-        if a.max_grad_norm is not None:
-            _network.clip_norm(self.gradient, a.max_grad_norm)
-        lr = a.lr
-        if a.lr_schedule == "linear":
-            lr *= max(1 - self.progress(step), 0.01)
-        self.adam.step(self.theta, self.gradient, lr)
-        replay.update(batch.rows, delta)
-        self.updates += 1
-        if self.updates % a.target_update_interval == 0:
-            if a.tau == 1:
-                self.target[:] = self.theta
-            else:
-                self.target *= 1 - a.tau
-                self.target += a.tau * self.theta
-        return float(losses.mean())
-
-    def publish(self, agent: Any) -> None:
-        """Set the fitted attributes of the agent, as copies."""
-        agent.weights_ = self.theta.copy()
-        agent.optimizer_state_ = {
-            "target": self.target.copy(),
-            "m": self.adam.m.copy(),
-            "v": self.adam.v.copy(),
-            "t": self.adam.t,
-        }
-        agent.n_updates_ = self.updates
-        if agent.keep_replay and self.replay is not None:
-            agent.replay_ = self.replay

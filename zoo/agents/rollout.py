@@ -514,6 +514,9 @@ class RolloutAgent(Agent, abstract=True):
         ``pd.DataFrame(agent.history_)`` is a table.
     n_steps_ : int
         Steps learned from.
+    schedule_start_ : int
+        ``n_steps_`` when schedules over ``total_timesteps`` began: with the last fit, not with a
+        partial_fit.
     observation_space_, action_space_ : dict
         Kind, shape and dtype of observations and actions.
     """
@@ -538,6 +541,8 @@ class RolloutAgent(Agent, abstract=True):
     def _learn(self, X: np.ndarray | None, resume: bool, steps: Steps) -> None:
         done = self.n_steps_ if resume else 0
         rng = _generator(self.random_state, done)
+        if not (resume and steps.one_pass):
+            self.schedule_start_ = done
         with one_thread, open_environments(self, self.n_envs, X, rng) as envs:
             self._meet(envs, resume)
             learner = self._learner(rng, resume)
@@ -578,6 +583,16 @@ class RolloutAgent(Agent, abstract=True):
         self.n_steps_ = done
         self.history_ = history.arrays()
         learner.publish(self)
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def __zoo_state__(self) -> dict[str, Any]:
+        """Return plain values and arrays; the header of a file reads ``optimizer_state_``."""
+        return dict(self.__getstate__())  # type: ignore[call-overload, no-any-return]
+
+    def __zoo_restore__(self, state: dict[str, Any]) -> None:
+        """Take the state back."""
+        self.__setstate__(state)
 
     # -- acting -----------------------------------------------------------------------------------
 
