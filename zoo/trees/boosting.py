@@ -37,8 +37,9 @@ class BoostingClassifier(Boosting, Classifier):
     min_child_weight : float, default=1.0
         Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
         rows; a logistic loss gives a row at most 1/4.
-    min_child_samples : int, default=1
-        Least number of rows in a leaf, whatever their weights.
+    min_child_samples : int or None, default=None
+        Least number of rows in a leaf, whatever their weights; None is 20, or 2 % of the rows
+        where that is less.
     reg_lambda, reg_alpha : float, default=1.0 and 0.0
         Penalty on squares and on absolute values of the leaves.
     gamma : float, default=0.0
@@ -172,8 +173,9 @@ class BoostingRegressor(Boosting, Regressor):
     min_child_weight : float, default=1.0
         Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
         rows; a logistic loss gives a row at most 1/4.
-    min_child_samples : int, default=1
-        Least number of rows in a leaf, whatever their weights.
+    min_child_samples : int or None, default=None
+        Least number of rows in a leaf, whatever their weights; None is 20, or 2 % of the rows
+        where that is less.
     reg_lambda, reg_alpha : float, default=1.0 and 0.0
         Penalty on squares and on absolute values of the leaves.
     gamma : float, default=0.0

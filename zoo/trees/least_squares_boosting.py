@@ -110,6 +110,7 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
     max_depth = 3
     max_leaf_nodes = None
     min_child_weight = 0.0
+    min_child_samples = 1
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         self._learn_rounds(X, y, w, val, resume, steps)
