@@ -129,16 +129,24 @@ def _show(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     # Read when scipy is first imported; without it check_estimator leaves checks out.
     os.environ.setdefault("SCIPY_ARRAY_API", "1")
-    estimator = _make(arguments.target)
+    cls = _find_class(arguments.target)
     from zoo import conformance
+
+    try:
+        estimator = conformance.instance(cls)
+    except TypeError as error:
+        raise _Mistake(
+            f"{cls.__name__} cannot be made without arguments ({_one_line(error)}); call "
+            "zoo.conformance.check with an object from Python instead."
+        ) from error
 
     report = conformance.check(estimator)
     _print(str(report))
     return 0 if report.ok else 1
 
 
-def _make(target: str) -> Any:
-    """Return an object of the class that ``module:Class`` names."""
+def _find_class(target: str) -> Any:
+    """Return the class that ``module:Class`` names."""
     module_name, colon, class_name = target.partition(":")
     if not (module_name and colon and class_name):
         raise _Mistake(f"{target!r} is not module:Class; write for example my_methods:MyRidge.")
@@ -163,13 +171,7 @@ def _make(target: str) -> Any:
         )
     if not isinstance(cls, type) or not hasattr(cls, "fit"):
         raise _Mistake(f"{target} is no estimator class (it has no fit); name one that is.")
-    try:
-        return cls()
-    except TypeError as error:
-        raise _Mistake(
-            f"{class_name} cannot be made without arguments ({_one_line(error)}); call "
-            "zoo.conformance.check with an object from Python instead."
-        ) from error
+    return cls
 
 
 def _one_line(error: BaseException) -> str:

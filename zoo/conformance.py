@@ -2348,7 +2348,7 @@ def check(estimator: Any, *, native: bool = True, only: Collection[str] | None =
     >>> check(LogisticRegression, only=["check_pickle", "check_sparse"]).names("passed")
     ['check_pickle', 'check_sparse']
     """
-    estimator = _instance(estimator)
+    estimator = instance(estimator)
     excused = dict(type(estimator).excused)
     with global_state_restored(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -2361,7 +2361,8 @@ def check(estimator: Any, *, native: bool = True, only: Collection[str] | None =
     return Report(type(estimator).__name__, tuple(results))
 
 
-def _instance(estimator: Any) -> Any:
+def instance(estimator: Any) -> Any:
+    """Return an object of a class (agents get a toy environment), or the object itself."""
     if isinstance(estimator, type) and issubclass(estimator, Estimator):
         given = {}
         if estimator.input.name == "env":
