@@ -105,7 +105,8 @@ class Boosting(Estimator, abstract=True):
             alpha=self.reg_alpha,
             gamma=self.gamma * (1.0 if self.half else 0.5),
             min_child_weight=self.min_child_weight,
-            min_child_samples=self.min_child_samples or max(1, min(20, len(X) // 50)),
+            # Where the curvature says little of the rows, min_child_weight does this work.
+            min_child_samples=self.min_child_samples or (max(1, min(20, len(X) // 50)) if unit else 1),
             cat_smooth=self.cat_smooth,
             per_node=_share(self.colsample_bynode, p),
             monotone=monotone_directions(self, p, is_cat),

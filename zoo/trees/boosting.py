@@ -38,8 +38,7 @@ class BoostingClassifier(Boosting, Classifier):
         Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
         rows; a logistic loss gives a row at most 1/4.
     min_child_samples : int or None, default=None
-        Least number of rows in a leaf, whatever their weights; None is 20, or 2 % of the rows
-        where that is less.
+        Least number of rows in a leaf, whatever their weights; None is 1. Counting costs time.
     reg_lambda, reg_alpha : float, default=1.0 and 0.0
         Penalty on squares and on absolute values of the leaves.
     gamma : float, default=0.0
@@ -175,7 +174,7 @@ class BoostingRegressor(Boosting, Regressor):
         rows; a logistic loss gives a row at most 1/4.
     min_child_samples : int or None, default=None
         Least number of rows in a leaf, whatever their weights; None is 20, or 2 % of the rows
-        where that is less.
+        where that is less (1 for "poisson" and losses of one's own).
     reg_lambda, reg_alpha : float, default=1.0 and 0.0
         Penalty on squares and on absolute values of the leaves.
     gamma : float, default=0.0
