@@ -66,7 +66,8 @@ def weighted_quantile(y: ArrayLike, q: float, w: ArrayLike | None = None) -> flo
 
 
 def _mean(y: Array, w: ArrayLike | None) -> float:
-    return float(np.average(np.asarray(y, dtype=np.float64), weights=w))
+    weights = None if w is None else np.asarray(w, dtype=np.float64)
+    return float(np.average(np.asarray(y, dtype=np.float64), weights=weights))
 
 
 def _sigmoid(s: Array) -> Array:
