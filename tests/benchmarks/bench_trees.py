@@ -177,7 +177,7 @@ def scaling() -> None:
         X, y = synthetic(n)
         make = peers(True)["zoo"]
         make().fit(X[:5000], y[:5000])
-        times.append(min(cpu(lambda X=X, y=y: make().fit(X, y))[0] for _ in range(REPEATS)))
+        times.append(min(cpu(lambda X=X, y=y, make=make: make().fit(X, y))[0] for _ in range(REPEATS)))
     print(f"100k x 28: {times[0]:.2f} s, 1M x 28: {times[1]:.2f} s, {times[1] / times[0]:.1f}x")
 
 

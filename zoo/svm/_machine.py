@@ -1,4 +1,4 @@
-"""What SVC, SVR and OneClassSVM share: the kernel's constants, the choice of solver, prediction."""
+"""What SVC and SVR share: the kernel's constants, the choice of solver, prediction."""
 
 import warnings
 from collections.abc import Callable

@@ -55,7 +55,7 @@ class Tree(NamedTuple):
     value: np.ndarray
     gain: np.ndarray
     weight: np.ndarray  # sum of the curvatures
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     depth: np.ndarray
 
 

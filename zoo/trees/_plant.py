@@ -89,7 +89,7 @@ class Grown(NamedTuple):
     value: np.ndarray  # (nodes, v)
     gain: np.ndarray  # fall of the impurity times the weight
     weight: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     depth: int
 
 

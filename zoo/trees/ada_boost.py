@@ -104,7 +104,9 @@ class AdaBoostClassifier(Classifier):
 
         w = np.ones(len(X)) if w is None else np.array(w, np.float64)
         w /= w.sum()
-        self.model_, self.estimators_, self.codes_ = _model.empty_model(), [], []
+        self.model_ = _model.empty_model()
+        self.estimators_: list[Any] = []
+        self.codes_: list[np.ndarray] = []
         self.estimator_weights_, self.estimator_errors_ = np.empty(0), np.empty(0)
         if self.estimator is not None:
             self._vote(y, w, steps, self._any_learner(X, y))
