@@ -28,7 +28,7 @@ class Layered(blocks.Stochastic):
 
     def __init__(self, sizes: list[int], n_classes: int, mean: Any, scale: Any) -> None:
         super().__init__()
-        self.k = n_classes
+        self.k, self.sizes = n_classes, sizes
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
         self.hidden = nn.ModuleList(
@@ -66,10 +66,10 @@ class Feedback(Layered):
     def __init__(self, feedback: str, **shared: Any) -> None:
         super().__init__(**shared)
         self.direct = feedback == "direct"
-        sizes = [layer.out_features for layer in self.hidden] + [self.k]
-        self.out = nn.Linear(sizes[-2], self.k)
-        for l, n in enumerate(sizes[:-1]):
-            n_from = self.k if self.direct else sizes[l + 1]
+        self.out = nn.Linear(self.sizes[-1], self.k)
+        above = [*self.sizes[2:], self.k]
+        for l, n in enumerate(self.sizes[1:]):
+            n_from = self.k if self.direct else above[l]
             B = torch.empty(n_from, n).uniform_(-1, 1) / n_from**0.5
             self.register_buffer(f"B{l}", B)
 
@@ -111,7 +111,7 @@ class LocalLosses(Layered):
 
     def __init__(self, **shared: Any) -> None:
         super().__init__(**shared)
-        self.readouts = nn.ModuleList(nn.Linear(layer.out_features, self.k) for layer in self.hidden)
+        self.readouts = nn.ModuleList(nn.Linear(n, self.k) for n in self.sizes[1:])
 
     def all_logits(self, x: Tensor) -> list[Tensor]:
         """Return the logits of every layer's classifier, each layer in a graph of its own."""
@@ -194,9 +194,9 @@ class TargetPropagation(Layered):
     def __init__(self, target_step: float, noise: float, **shared: Any) -> None:
         super().__init__(**shared)
         self.target_step, self.noise = target_step, noise
-        self.out = nn.Linear(self.hidden[-1].out_features, self.k)
+        self.out = nn.Linear(self.sizes[-1], self.k)
         self.inverses = nn.ModuleList(
-            nn.Linear(layer.out_features, layer.in_features) for layer in list(self.hidden)[1:]
+            nn.Linear(n_out, n_in) for n_in, n_out in pairwise(self.sizes[1:])
         )
 
     def states(self, x: Tensor) -> list[Tensor]:

@@ -49,7 +49,8 @@ def input_step(W: np.ndarray, D: np.ndarray, error: np.ndarray, reg: float) -> n
 
 def forward(X: np.ndarray, weights: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the inputs and the sums a of every layer."""
-    inputs, sums = [X], []
+    inputs: list[np.ndarray] = [X]
+    sums: list[np.ndarray] = []
     for W in weights:
         if sums:
             inputs.append(phi(sums[-1]))
