@@ -180,9 +180,7 @@ class LinearRegression(Regressor):
         put(np.zeros((X.shape[1], Y.shape[1]), X.dtype))
         budget = {"lr": self.lr, "tol": self.tol, "max_iter": self.max_iter, "on_step": on_step}
         if self.solver == "sgd":
-            rng = self.random_state
-            if not isinstance(rng, np.random.RandomState):
-                rng = np.random.RandomState(0 if rng is None else int(rng))
+            rng = self._random_source()
             beta, n_iter, done = ls.descend_stochastically(
                 X, Y, w, self._x_mean, rng, momentum=self.momentum, batch_size=self.batch_size,
                 **budget,

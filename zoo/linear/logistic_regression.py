@@ -141,9 +141,7 @@ class LogisticRegression(Classifier):
         if self.solver == "momentum":
             return _logistic.gradient_descent(*budget, lr=self.lr, momentum=self.momentum)
         if self.solver == "sgd":
-            rng = self.random_state
-            if not isinstance(rng, np.random.RandomState):
-                rng = np.random.RandomState(0 if rng is None else int(rng))
+            rng = self._random_source()
             return _logistic.sgd(*budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size)
         size = problem.k * (problem.d + 1)
         small = size <= 200 and problem.n <= 2000

@@ -64,7 +64,7 @@ class ScalingLaw(Regressor):
     E_ : float
         The irreducible loss.
     A_ : array of shape (d,)
-        Factors of the power laws.
+        Factors of the power laws, their values at 1; inf where that is out of range.
     exponents_ : array of shape (d,)
         Exponents a.
     objective_ : float
@@ -119,9 +119,7 @@ class ScalingLaw(Regressor):
         # centred logs: the factors then live near the data and not at x = 1
         self._centre = x.mean(axis=0)
         x = x - self._centre
-        rng = self.random_state
-        if not isinstance(rng, np.random.RandomState):
-            rng = np.random.RandomState(0 if rng is None else int(rng))
+        rng = self._random_source()
         starts = _starts(x, v, share)[: self.n_starts]
         self._put(starts[0], np.nan, [])
         refits: list[np.ndarray] = []
@@ -141,7 +139,7 @@ class ScalingLaw(Regressor):
         constants = self._constants(theta)
         self.objective_ = objective
         self.E_, self.A_ = float(constants[0]), constants[1 : d + 1]
-        self.exponents_ = theta[d + 1 :]
+        self._level, self.exponents_ = theta[1 : d + 1], theta[d + 1 :]
         self.bootstrap_ = np.array(refits).reshape(-1, 2 * d + 1)
         self.intervals_ = np.full((2 * d + 1, 2), np.nan)
         if refits:
@@ -149,7 +147,8 @@ class ScalingLaw(Regressor):
             self.intervals_ = np.quantile(self.bootstrap_, [tail, 1 - tail], axis=0).T
 
     def _output(self, X: np.ndarray) -> np.ndarray:
-        s = self.E_ + np.exp(np.log(self.A_) - self._logs(X) * self.exponents_).sum(axis=1)
+        # A x^-a around the centre of the data, where no factor overflows
+        s = self.E_ + np.exp(self._level - (self._logs(X) - self._centre) * self.exponents_).sum(axis=1)
         return s.astype(self.dtype_, copy=False)
 
     def _logs(self, X: np.ndarray) -> np.ndarray:
@@ -159,7 +158,10 @@ class ScalingLaw(Regressor):
         """E, A and a of the internal parameters (log E, log A at the centre, a)."""
         d = len(self._centre)
         a = theta[d + 1 :]
-        return np.concatenate([[np.exp(theta[0])], np.exp(theta[1 : d + 1] + a * self._centre), a])
+        # Data that follow no power law can have an exponent so large that A, the value at 1, is inf.
+        with np.errstate(over="ignore"):
+            A = np.exp(theta[1 : d + 1] + a * self._centre)
+        return np.concatenate([[np.exp(theta[0])], A, a])
 
     def allocate(self, compute: Any, flops: float = 6.0) -> tuple[np.ndarray, np.ndarray]:
         """Return the (N, D) with flops N D = compute whose predicted loss is lowest.
