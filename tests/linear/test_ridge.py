@@ -46,6 +46,28 @@ def test_agrees_with_scikit_learn(alpha, n, d, targets, intercept, solver):
         np.testing.assert_allclose(m.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-7)
 
 
+def hard_problem(kind, seed):
+    rng = np.random.default_rng(seed)
+    n, d = [(60, 8), (200, 30), (25, 40), (500, 5), (100, 100)][seed % 5]
+    X = rng.normal(size=(n, d)) + rng.normal(size=d)
+    if kind == "rank-deficient":
+        X = X[:, rng.integers(0, max(2, d // 2), d)] @ rng.normal(size=(d, d))
+    if kind == "badly scaled":
+        X = X * 10.0 ** rng.uniform(-4, 4, d)
+    y = X @ (rng.normal(size=d) / np.linalg.norm(X, axis=0)) + rng.normal(size=n)
+    return X, y, 10.0 ** rng.uniform(-2, 2)
+
+
+@pytest.mark.parametrize("kind", ["plain", "rank-deficient", "badly scaled"])
+@pytest.mark.parametrize("seed", range(10))
+def test_hard_problems_agree_to_ten_digits(kind, seed):
+    X, y, alpha = hard_problem(kind, seed)
+    theirs = linear_model.Ridge(alpha=alpha, solver="svd").fit(X, y)
+    ours = Ridge(alpha=alpha).fit(X, y)
+    for a, b in ((ours.coef_, theirs.coef_), (ours.predict(X), theirs.predict(X))):
+        assert np.abs(a - b).max() <= 1e-10 * np.abs(b).max()
+
+
 def test_no_penalty_is_least_squares():
     for X, y in (problem(), problem(20, 50)):
         np.testing.assert_allclose(
