@@ -3,7 +3,6 @@
 from typing import Annotated, ClassVar
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from zoo.base import Classifier, Estimator, Regressor, Steps
 from zoo.inputs import Input, Table
@@ -64,9 +63,7 @@ class TargetActivation(Estimator, abstract=True):
     random_state: Seed = None
 
     def _train(self, X: np.ndarray, Y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        # None must not draw from the generator that everybody shares.
-        state = np.random.RandomState() if self.random_state is None else self.random_state
-        rng = check_random_state(state)
+        rng = self._random_source()
         self.x_mean_, self.x_scale_ = location_scale(X, w)
         sizes = [X.shape[1], *map(int, self.hidden_layer_sizes), Y.shape[1]]
         self.coefs_ = targets.first_weights(sizes, rng, self.dtype_)

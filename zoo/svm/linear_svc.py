@@ -99,7 +99,7 @@ class LinearSVC(Classifier):
         n, d = X.shape
         k = len(self.classes_)
         c = self.C * (np.ones(n) if w is None else np.asarray(w, np.float64))
-        seed = _seed_of(self.random_state)
+        seed = int(self._random_source().randint(2**30))
         planes = 1 if k == 2 else k
         self.coef_ = np.zeros((planes, d), self.dtype_)
         self.intercept_ = np.zeros(planes, self.dtype_)
@@ -210,9 +210,3 @@ class LinearSVC(Classifier):
             primal = 0.5 * float(v @ v) + c @ slack**2
             dual -= float((alpha**2 / (4 * c)).sum())
         return float((primal - dual) / max(primal, 1e-300))
-
-
-def _seed_of(random_state: Any) -> int:
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**30))
-    return 0 if random_state is None else int(random_state)
