@@ -45,6 +45,7 @@ from zoo.base import (
 from zoo.conformance import Recorder, corridor
 from zoo.inputs import Input, Table
 from zoo.params import Count, Fixed, NonNegative, ParameterError, Positive
+from zoo.trees.boosting import BoostingRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -898,3 +899,13 @@ class Needs(Classifier):
 
     def _learn(self, X: Any, y: Any, w: Any) -> None:
         """Do nothing."""
+
+
+def test_random_source_never_is_the_global_one():
+    def source(random_state):
+        return BoostingRegressor(random_state=random_state)._random_source()
+
+    assert source(None) is not np.random.mtrand._rand
+    assert source(3).randint(1000) == source(3).randint(1000)
+    own = np.random.RandomState(0)
+    assert source(own) is own

@@ -7,13 +7,21 @@ conformance suite fits. Rows of every normalised X are picked with `take` and co
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, validate_data
 
+from zoo.params import Count, Fixed
+
 FLOATS = (np.float64, np.float32)
+
+# The domain of the field ``image_shape``, which every method on images has.
+ImageShape = Annotated[
+    tuple[Count, Count] | tuple[Count, Count, Count] | Literal["row"] | None,
+    Fixed("it says what the data are"),
+]
 
 
 def n_rows(X: Any) -> int:

@@ -8,7 +8,6 @@ from zoo.trees.boosting import BoostingRegressor
 from zoo.trees.columns import (
     constraint_sets,
     find_categories,
-    generator,
     monotone_directions,
 )
 
@@ -47,10 +46,3 @@ def test_columns_in_no_set_form_one_more():
 def test_strange_columns_are_refused(said):
     with pytest.raises(ValueError, match="categorical_features"):
         find_categories(model(categorical_features=said), 3)
-
-
-def test_generator_never_is_the_global_one():
-    assert generator(None) is not np.random.mtrand._rand
-    assert generator(3).randint(1000) == generator(3).randint(1000)
-    own = np.random.RandomState(0)
-    assert generator(own) is own

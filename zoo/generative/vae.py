@@ -5,15 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from zoo.base import Draws, Sampler, Transformer
-from zoo.inputs import Images, n_rows
+from zoo.inputs import Images, ImageShape, n_rows
 from zoo.neural.estimator import Neural
 from zoo.neural.perceptron import Activation
 from zoo.params import Count, Fixed, NonNegative, Search, Whole
-
-ImageShape = Annotated[
-    tuple[Count, Count] | tuple[Count, Count, Count] | Literal["row"] | None,
-    Fixed("it says what the data are"),
-]
 
 
 class VAE(Sampler, Transformer, Neural):

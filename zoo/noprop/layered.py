@@ -5,9 +5,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from zoo.base import Classifier
-from zoo.inputs import Images, Input
+from zoo.inputs import Images, ImageShape, Input
 from zoo.neural.estimator import Neural, location_scale
-from zoo.noprop.noprop import ImageShape
 from zoo.params import Check, Count, Fixed
 
 

@@ -5,15 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from zoo.base import Classifier
-from zoo.inputs import Images, Input
+from zoo.inputs import Images, ImageShape, Input
 from zoo.neural.estimator import Neural, location_scale, threads_for
 from zoo.noprop import _diffusion as diffusion
 from zoo.params import Check, Count, Fixed, Interval, Probability, Search, UnitInterval
 
-ImageShape = Annotated[
-    tuple[Count, Count] | tuple[Count, Count, Count] | Literal["row"] | None,
-    Fixed("it says what the data are"),
-]
 ROWS_AT_ONCE = 4096
 
 

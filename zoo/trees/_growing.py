@@ -8,7 +8,7 @@ import numpy as np
 from zoo.base import Estimator
 from zoo.inputs import Input, Table
 from zoo.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed
-from zoo.trees.columns import Explanation, find_categories, generator
+from zoo.trees.columns import Explanation, find_categories
 
 DRAWS_ROWS = (
     "a bootstrap draws rows, not weights; RandomForestClassifier and RandomForestRegressor of "
@@ -142,7 +142,50 @@ class Growing(Estimator, abstract=True):
 
 
 class Forest(Growing, abstract=True):
-    """Many trees, each on a bootstrap sample with few columns a node; their mean is the answer."""
+    """Many trees, each on a bootstrap sample with few columns a node; their mean is the answer.
+
+    Parameters
+    ----------
+    n_estimators : int, default=100
+        Trees.
+    max_depth : int or None, default=None
+        Most cuts between root and leaf.
+    max_leaf_nodes : int or None, default=None
+        Most leaves of a tree; the leaf that gains most is cut first.
+    min_samples_split, min_samples_leaf : int, default=2 and 1
+        Fewest rows of a region that is cut, and of a leaf.
+    min_weight_fraction_leaf : float, default=0.0
+        Least share of the weight in a leaf.
+    min_impurity_decrease : float, default=0.0
+        Least fall of the impurity, times the region's share of the weight.
+    splitter : {"best", "random"}, default="best"
+        "random" draws one cut a column, evenly over the codes of the region; with
+        ``bootstrap=False`` that is extremely randomised trees.
+    bootstrap : bool, default=True
+        Whether a tree draws its rows with replacement; else it sees all.
+    max_samples : float or None, default=None
+        Share of the rows that a tree draws; None is as many as there are.
+    oob_score : bool, default=False
+        Whether to predict each row by the trees that did not see it.
+    max_bins : int or None, default=None
+        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
+        takes 255 bins beyond.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns without order, by number, name or mask; those that a DataFrame declares always are.
+    warm_start : bool, default=False
+        Whether fit adds trees to those that are there.
+    n_jobs : int or None, default=None
+        Threads; None means all. The result does not depend on it.
+    random_state : int, RandomState or None, default=None
+        Seed of samples, columns and cuts.
+
+    Attributes
+    ----------
+    model_ : dict of arrays
+        The trees.
+    feature_importances_ : array of shape (d,)
+        Mean decrease in impurity (MDI): share of each column.
+    """
 
     excused: ClassVar[dict[str, str]] = {"check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS}
 
@@ -161,7 +204,7 @@ class Forest(Growing, abstract=True):
                 f"{type(self).__name__}: oob_score needs bootstrap=True, since without it no row "
                 "is left out; set one of them."
             )
-        rng = generator(self.random_state)
+        rng = self._random_source()
         n, p = X.shape
         plot, targets = self._prepare(X, y, w)
         weight = np.ones(n) if w is None else np.asarray(w, np.float64)

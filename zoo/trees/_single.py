@@ -8,16 +8,45 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from zoo.trees._growing import Growing
-from zoo.trees.columns import generator
 
 
 class Single(Growing, abstract=True):
-    """One tree, which can be pruned."""
+    """One tree, which can be pruned.
+
+    Parameters
+    ----------
+    max_depth : int or None, default=None
+        Most cuts between root and leaf.
+    max_leaf_nodes : int or None, default=None
+        Most leaves; the leaf that gains most is cut first.
+    min_samples_split, min_samples_leaf : int, default=2 and 1
+        Fewest rows of a region that is cut, and of a leaf.
+    min_weight_fraction_leaf : float, default=0.0
+        Least share of the weight in a leaf.
+    max_features : "sqrt", "log2", int, float or None, default=None
+        Columns that a region may try; None is all.
+    splitter : {"best", "random"}, default="best"
+        "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
+    max_bins : int or None, default=None
+        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
+        takes 255 bins beyond.
+    categorical_features : "from_dtype", sequence or None, default="from_dtype"
+        Columns without order, by number, name or mask; those that a DataFrame declares always are.
+    random_state : int, RandomState or None, default=None
+        Seed of drawn columns and cuts.
+
+    Attributes
+    ----------
+    model_ : dict of arrays
+        The tree.
+    codes_ : list of arrays
+        Known categories of each column.
+    """
 
     def _learn_tree(self, X, y, w):
         from zoo.trees import _model, _plant
 
-        seed = int(generator(self.random_state).randint(2**31 - 1))
+        seed = int(self._random_source().randint(2**31 - 1))
         plot, targets = self._prepare(X, y, w)
         w = np.ones(len(X)) if w is None else np.asarray(w, np.float64)
         tree = _plant.grow(plot, targets, w, self._rules(targets, w, X.shape[1], seed))

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from zoo.base import Classifier
 from zoo.inputs import Input, Table
 from zoo.params import Fixed, Interval, Jobs, Positive, Search, Seed
-from zoo.trees.columns import find_categories, generator
+from zoo.trees.columns import find_categories
 
 
 class AdaBoostClassifier(Classifier):
@@ -141,7 +141,7 @@ class AdaBoostClassifier(Classifier):
             w /= w.sum()
 
     def _any_learner(self, X: Any, y: np.ndarray) -> Any:
-        rng = generator(self.random_state)
+        rng = self._random_source()
         labels = self.classes_[y]
 
         def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:

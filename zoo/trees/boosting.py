@@ -24,67 +24,8 @@ class BoostingClassifier(Boosting, Classifier):
 
     Parameters
     ----------
-    n_estimators : int, default=100
-        Rounds; with ``warm_start`` or ``partial_fit`` more can follow.
-    learning_rate : float, default=0.1
-        Factor on each tree.
-    max_leaf_nodes : int or None, default=31
-        Most leaves of a tree.
-    max_depth : int or None, default=None
-        Most splits between root and leaf.
-    grow_policy : {"lossguide", "depthwise"}, default="lossguide"
-        Which leaf is split next: the one that gains most, or the oldest.
-    min_child_weight : float, default=1.0
-        Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
-        rows; a logistic loss gives a row at most 1/4.
     min_child_samples : int or None, default=None
         Least number of rows in a leaf, whatever their weights; None is 1. Counting costs time.
-    reg_lambda, reg_alpha : float, default=1.0 and 0.0
-        Penalty on squares and on absolute values of the leaves.
-    gamma : float, default=0.0
-        Penalty on each leaf: a split must gain more.
-    subsample, colsample_bytree, colsample_bynode : float, default=1.0
-        Share of the rows and columns that a tree sees, and of the columns that a node may try.
-    goss : (float, float) or None, default=None
-        Shares (top, other): keep the rows of largest gradient and a weighted sample of the others.
-    max_bins : int, default=255
-        Most values that a column is rounded to.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-        A split sends a set of categories to the left. Categories that were never seen count as
-        missing.
-    cat_smooth : float, default=10.0
-        Curvature added to each category before categories are ranked.
-    monotone_constraints : dict or sequence of -1, 0, 1, default=None
-        Columns in which the prediction must not rise (-1) or fall (1).
-    interaction_constraints : sequence of sequences, default=None
-        Sets of columns that may meet on one path; columns in none form one more set.
-    n_iter_no_change : int or None, default=None
-        Stop when the loss on validation data has not improved for so many rounds, and keep the
-        best. None grows all.
-    validation_fraction : float, default=0.1
-        Rows held out for that when no ``X_val`` is given.
-    tol : float, default=0.0
-        Least improvement that counts.
-    warm_start : bool, default=False
-        Whether fit goes on from the trees that are there.
-    n_jobs : int or None, default=None
-        Threads; None means all. The result does not depend on it.
-    random_state : int, RandomState or None, default=None
-        Seed of the sampling of rows and columns.
-
-    Attributes
-    ----------
-    initial_ : array
-        Score before the first tree.
-    model_ : dict of arrays
-        The trees.
-    n_iter_ : int
-        Rounds that were kept.
-    history_ : dict of arrays
-        ``valid_loss`` after each round, where there is validation data.
-    feature_importances_ : array of shape (d,)
-        Share of each column in the fall of the loss; see ``importances`` for others.
 
     Notes
     -----
@@ -159,68 +100,9 @@ class BoostingRegressor(Boosting, Regressor):
         Which one, for loss="quantile".
     delta : float, default=1.0
         Residual at which loss="huber" becomes linear.
-    n_estimators : int, default=100
-        Rounds; with ``warm_start`` or ``partial_fit`` more can follow.
-    learning_rate : float, default=0.1
-        Factor on each tree.
-    max_leaf_nodes : int or None, default=31
-        Most leaves of a tree.
-    max_depth : int or None, default=None
-        Most splits between root and leaf.
-    grow_policy : {"lossguide", "depthwise"}, default="lossguide"
-        Which leaf is split next: the one that gains most, or the oldest.
-    min_child_weight : float, default=1.0
-        Least sum of curvature (times weight) in a leaf. For a squared loss that is a number of
-        rows; a logistic loss gives a row at most 1/4.
     min_child_samples : int or None, default=None
         Least number of rows in a leaf, whatever their weights; None is 20, or 2 % of the rows
         where that is less (1 for "poisson" and losses of one's own).
-    reg_lambda, reg_alpha : float, default=1.0 and 0.0
-        Penalty on squares and on absolute values of the leaves.
-    gamma : float, default=0.0
-        Penalty on each leaf: a split must gain more.
-    subsample, colsample_bytree, colsample_bynode : float, default=1.0
-        Share of the rows and columns that a tree sees, and of the columns that a node may try.
-    goss : (float, float) or None, default=None
-        Shares (top, other): keep the rows of largest gradient and a weighted sample of the others.
-    max_bins : int, default=255
-        Most values that a column is rounded to.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-        A split sends a set of categories to the left. Categories that were never seen count as
-        missing.
-    cat_smooth : float, default=10.0
-        Curvature added to each category before categories are ranked.
-    monotone_constraints : dict or sequence of -1, 0, 1, default=None
-        Columns in which the prediction must not rise (-1) or fall (1).
-    interaction_constraints : sequence of sequences, default=None
-        Sets of columns that may meet on one path; columns in none form one more set.
-    n_iter_no_change : int or None, default=None
-        Stop when the loss on validation data has not improved for so many rounds, and keep the
-        best. None grows all.
-    validation_fraction : float, default=0.1
-        Rows held out for that when no ``X_val`` is given.
-    tol : float, default=0.0
-        Least improvement that counts.
-    warm_start : bool, default=False
-        Whether fit goes on from the trees that are there.
-    n_jobs : int or None, default=None
-        Threads; None means all. The result does not depend on it.
-    random_state : int, RandomState or None, default=None
-        Seed of the sampling of rows and columns.
-
-    Attributes
-    ----------
-    initial_ : array
-        Score before the first tree.
-    model_ : dict of arrays
-        The trees.
-    n_iter_ : int
-        Rounds that were kept.
-    history_ : dict of arrays
-        ``valid_loss`` after each round, where there is validation data.
-    feature_importances_ : array of shape (d,)
-        Share of each column in the fall of the loss; see ``importances`` for others.
 
     Notes
     -----

@@ -12,13 +12,6 @@ class Explanation(NamedTuple):
     base: float | np.ndarray
 
 
-def generator(random_state: Any) -> np.random.RandomState:
-    """Give a generator of this seed; None is a fresh one, never the global one."""
-    if isinstance(random_state, np.random.RandomState):
-        return random_state
-    return np.random.RandomState(random_state)
-
-
 def _position(estimator: Any, key: Any, p: int, parameter: str) -> int:
     """Find a column given by number or name."""
     names = getattr(estimator, "feature_names_in_", None)

@@ -27,36 +27,13 @@ class DecisionTreeClassifier(Single, Classifier):
     ccp_alpha : float, default=0.0
         Price of a leaf: the tree is pruned to the smallest one that minimises impurity plus
         ``ccp_alpha`` times its leaves (see ``cost_complexity_pruning_path``).
-    max_depth : int or None, default=None
-        Most cuts between root and leaf.
-    max_leaf_nodes : int or None, default=None
-        Most leaves; the leaf that gains most is cut first.
-    min_samples_split, min_samples_leaf : int, default=2 and 1
-        Fewest rows of a region that is cut, and of a leaf.
-    min_weight_fraction_leaf : float, default=0.0
-        Least share of the weight in a leaf.
     min_impurity_decrease : float, default=0.0
         Least fall of the impurity, times the region's share of the weight.
-    max_features : "sqrt", "log2", int, float or None, default=None
-        Columns that a region may try; None is all.
-    splitter : {"best", "random"}, default="best"
-        "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
-    max_bins : int or None, default=None
-        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
-        takes 255 bins beyond.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-    random_state : int, RandomState or None, default=None
-        Seed of drawn columns and cuts.
 
     Attributes
     ----------
-    model_ : dict of arrays
-        The tree.
     feature_importances_ : array of shape (d,)
         Share of each column in the fall of the impurity.
-    codes_ : list of arrays
-        Known categories of each column.
 
     Notes
     -----
@@ -119,36 +96,13 @@ class DecisionTreeRegressor(Single, Regressor):
     ccp_alpha : float, default=0.0
         Price lambda of a leaf: the tree is pruned to the smallest one that minimises the mean loss
         plus ``ccp_alpha`` times its leaves (see ``cost_complexity_pruning_path``).
-    max_depth : int or None, default=None
-        Most cuts between root and leaf.
-    max_leaf_nodes : int or None, default=None
-        Most leaves; the leaf that gains most is cut first.
-    min_samples_split, min_samples_leaf : int, default=2 and 1
-        Fewest rows of a region that is cut, and of a leaf.
-    min_weight_fraction_leaf : float, default=0.0
-        Least share of the weight in a leaf.
     min_impurity_decrease : float, default=0.0
         Least fall of the loss, times the region's share of the weight.
-    max_features : "sqrt", "log2", int, float or None, default=None
-        Columns that a region may try; None is all.
-    splitter : {"best", "random"}, default="best"
-        "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
-    max_bins : int or None, default=None
-        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
-        takes 255 bins beyond.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-    random_state : int, RandomState or None, default=None
-        Seed of drawn columns and cuts.
 
     Attributes
     ----------
-    model_ : dict of arrays
-        The tree.
     feature_importances_ : array of shape (d,)
         Share of each column in the fall of the loss.
-    codes_ : list of arrays
-        Known categories of each column.
 
     Notes
     -----

@@ -32,8 +32,6 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
         Most splits between root and leaf.
     max_leaf_nodes : int or None, default=None
         Most leaves of a tree.
-    grow_policy : {"lossguide", "depthwise"}, default="lossguide"
-        Which leaf is split next: the one that gains most, or the oldest.
     min_child_weight : float, default=0.0
         Least sum of weight in a leaf.
     min_child_samples : int, default=1
@@ -42,44 +40,11 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
         Penalty lambda on the squares of the leaves.
     reg_alpha : float, default=0.0
         Penalty on the absolute values of the leaves.
-    gamma : float, default=0.0
-        Penalty on each leaf: a split must gain more.
-    subsample, colsample_bytree, colsample_bynode : float, default=1.0
-        Share of the rows and columns that a tree sees, and of the columns that a node may try.
-    goss : (float, float) or None, default=None
-        Shares (top, other): keep the rows of largest gradient and a weighted sample of the others.
-    max_bins : int, default=255
-        Most values that a column is rounded to.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-        A split sends a set of categories to the left. Categories that were never seen count as
-        missing.
     cat_smooth : float, default=10.0
         Weight added to each category before categories are ranked.
-    monotone_constraints : dict or sequence of -1, 0, 1, default=None
-        Columns in which the prediction must not rise (-1) or fall (1).
-    interaction_constraints : sequence of sequences, default=None
-        Sets of columns that may meet on one path; columns in none form one more set.
-    n_iter_no_change : int or None, default=None
-        Stop when the loss on validation data has not improved for so many rounds, and keep the
-        best. None grows all.
-    validation_fraction : float, default=0.1
-        Rows held out for that when no ``X_val`` is given.
-    tol : float, default=0.0
-        Least improvement that counts.
-    warm_start : bool, default=False
-        Whether fit goes on from the trees that are there.
-    n_jobs : int or None, default=None
-        Threads; None means all. The result does not depend on it.
-    random_state : int, RandomState or None, default=None
-        Seed of the sampling of rows and columns.
 
     Attributes
     ----------
-    model_ : dict of arrays
-        The trees.
-    n_iter_ : int
-        Rounds that were kept.
     feature_importances_ : array of shape (d,)
         Share of each column in the fall of the loss.
 

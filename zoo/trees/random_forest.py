@@ -23,49 +23,13 @@ class RandomForestClassifier(Forest, Classifier):
 
     Parameters
     ----------
-    n_estimators : int, default=100
-        Trees.
     criterion : {"gini", "entropy"}, default="gini"
         The impurity that cuts lower.
     max_features : "sqrt", "log2", int, float or None, default="sqrt"
         Columns that a region may try; None is all.
-    max_depth : int or None, default=None
-        Most cuts between root and leaf.
-    max_leaf_nodes : int or None, default=None
-        Most leaves of a tree; the leaf that gains most is cut first.
-    min_samples_split, min_samples_leaf : int, default=2 and 1
-        Fewest rows of a region that is cut, and of a leaf.
-    min_weight_fraction_leaf : float, default=0.0
-        Least share of the weight in a leaf.
-    min_impurity_decrease : float, default=0.0
-        Least fall of the impurity, times the region's share of the weight.
-    splitter : {"best", "random"}, default="best"
-        "random" draws one cut a column, evenly over the codes of the region; with
-        ``bootstrap=False`` that is extremely randomised trees.
-    bootstrap : bool, default=True
-        Whether a tree draws its rows with replacement; else it sees all.
-    max_samples : float or None, default=None
-        Share of the rows that a tree draws; None is as many as there are.
-    oob_score : bool, default=False
-        Whether to predict each row by the trees that did not see it.
-    max_bins : int or None, default=None
-        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
-        takes 255 bins beyond.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-    warm_start : bool, default=False
-        Whether fit adds trees to those that are there.
-    n_jobs : int or None, default=None
-        Threads; None means all. The result does not depend on it.
-    random_state : int, RandomState or None, default=None
-        Seed of samples, columns and cuts.
 
     Attributes
     ----------
-    model_ : dict of arrays
-        The trees.
-    feature_importances_ : array of shape (d,)
-        Mean decrease in impurity (MDI): share of each column.
     oob_score_ : float
         Accuracy of the out-of-bag predictions, where asked for.
     oob_decision_function_ : array of shape (n, k)
@@ -133,49 +97,13 @@ class RandomForestRegressor(Forest, Regressor):
 
     Parameters
     ----------
-    n_estimators : int, default=100
-        Trees.
     criterion : {"squared_error", "poisson"}, default="squared_error"
         The loss that cuts lower.
     max_features : "sqrt", "log2", int, float or None, default=1.0
         Columns that a region may try; None is all.
-    max_depth : int or None, default=None
-        Most cuts between root and leaf.
-    max_leaf_nodes : int or None, default=None
-        Most leaves of a tree; the leaf that gains most is cut first.
-    min_samples_split, min_samples_leaf : int, default=2 and 1
-        Fewest rows of a region that is cut, and of a leaf.
-    min_weight_fraction_leaf : float, default=0.0
-        Least share of the weight in a leaf.
-    min_impurity_decrease : float, default=0.0
-        Least fall of the impurity, times the region's share of the weight.
-    splitter : {"best", "random"}, default="best"
-        "random" draws one cut a column, evenly over the codes of the region; with
-        ``bootstrap=False`` that is extremely randomised trees.
-    bootstrap : bool, default=True
-        Whether a tree draws its rows with replacement; else it sees all.
-    max_samples : float or None, default=None
-        Share of the rows that a tree draws; None is as many as there are.
-    oob_score : bool, default=False
-        Whether to predict each row by the trees that did not see it.
-    max_bins : int or None, default=None
-        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
-        takes 255 bins beyond.
-    categorical_features : "from_dtype", sequence or None, default="from_dtype"
-        Columns without order, by number, name or mask; those that a DataFrame declares always are.
-    warm_start : bool, default=False
-        Whether fit adds trees to those that are there.
-    n_jobs : int or None, default=None
-        Threads; None means all. The result does not depend on it.
-    random_state : int, RandomState or None, default=None
-        Seed of samples, columns and cuts.
 
     Attributes
     ----------
-    model_ : dict of arrays
-        The trees.
-    feature_importances_ : array of shape (d,)
-        Mean decrease in impurity (MDI): share of each column.
     oob_score_ : float
         R^2 of the out-of-bag predictions, where asked for.
     oob_prediction_ : array of shape (n,) or (n, targets)

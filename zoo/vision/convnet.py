@@ -4,15 +4,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.inputs import Images, Input
+from zoo.inputs import Images, ImageShape, Input
 from zoo.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 from zoo.neural.perceptron import Activation, Initialization
 from zoo.params import Count, Fixed, NonNegative, Probability, Search, Whole
 
-ImageShape = Annotated[
-    tuple[Count, Count] | tuple[Count, Count, Count] | Literal["row"] | None,
-    Fixed("it says what the data are"),
-]
 Mixing = Annotated[NonNegative, Search(0.0, 1.0)]
 
 
