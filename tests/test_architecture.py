@@ -34,6 +34,7 @@ FLOORS = (  # lowest first
     ("registry", "conformance", "persist"),
     ("search",),
     ("spec", "report"),
+    ("experiment",),
     ("cli",),
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
