@@ -15,6 +15,7 @@ from healthy import (
     BagOfWordsEngine,
     BiasesEngine,
     BrightnessEngine,
+    DistanceEngine,
     GaussianEngine,
     GradientEngine,
     LeastSquaresEngine,
@@ -481,6 +482,33 @@ class IgnoresSetOutput(PrincipalAxesEngine):
 
     def set_output(self, *, transform: Any = None) -> Any:
         return self
+
+
+# -- detectors ------------------------------------------------------------------------------------
+
+
+@broken("check_outliers_are_signs", "check_stranger_is_found")
+class CallsOutliersZero(DistanceEngine):
+    __doc__ = docstring("Measure.", "jitter")
+
+    def predict(self, X: Any) -> np.ndarray:
+        return np.maximum(super().predict(X), 0)
+
+
+@broken("check_stranger_is_found")
+class LikesStrangers(DistanceEngine):
+    __doc__ = docstring("Measure.", "jitter")
+
+    def _output(self, X: Any) -> np.ndarray:
+        return -super()._output(X)
+
+
+@broken("check_y_ignored")
+class LooksAtY(DistanceEngine):
+    __doc__ = docstring("Measure.", "jitter")
+
+    def _learn(self, X: Any, y: Any) -> None:
+        super()._learn(X if y is None else X[y == 0])
 
 
 # -- samplers -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.base import Agent, Classifier, Regressor, Sampler, Transformer, Translator
+from zoo.base import Agent, Classifier, Detector, Regressor, Sampler, Transformer, Translator
 from zoo.inputs import Env, Images, Input, Pairs, Series, Table, Text
 from zoo.params import Count, Fixed, NonNegative, Positive, Search, Seed
 
@@ -196,6 +196,24 @@ class GaussianEngine(Sampler, abstract=True):
 
 class GaussianSampler(GaussianEngine):
     __doc__ = docstring("Draw from a Gaussian.", "jitter")
+
+
+class DistanceEngine(Detector, abstract=True):
+    """Far from the mean, in units of each column's deviation, is an outlier."""
+
+    jitter: NonNegative = 1e-6
+
+    def _learn(self, X: Any) -> None:
+        self.mean_ = X.mean(axis=0)
+        self.scale_ = np.sqrt(((X - self.mean_) ** 2).mean(axis=0) + self.jitter)
+        self.offset_ = float(np.quantile(self._output(X), 0.1))
+
+    def _output(self, X: Any) -> np.ndarray:
+        return -(((X - self.mean_) / self.scale_) ** 2).sum(axis=1)
+
+
+class Distance(DistanceEngine):
+    __doc__ = docstring("Measure the distance.", "jitter")
 
 
 # -- images and series ----------------------------------------------------------------------------
@@ -527,6 +545,7 @@ HEALTHY = (
     MeansWithHoles,
     PrincipalAxes,
     GaussianSampler,
+    Distance,
     Brightness,
     Roughness,
     RunningMean,

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
 
-ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Translator", "Agent")
+ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator", "Agent")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     listing = commands.add_parser("list", help="list the methods", description="List the methods.")
-    listing.add_argument("--role", help="such as classifier, regressor, sampler, agent")
+    listing.add_argument("--role", help="such as classifier, regressor, sampler, detector, agent")
     listing.add_argument("--input", help="such as table, images, series, text, pairs, env")
     listing.add_argument("--capability", help="such as sparse, missing_values, partial_fit, gpu")
     listing.add_argument("--json", action="store_true", help="print JSON, with everything known")

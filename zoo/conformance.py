@@ -1090,6 +1090,43 @@ def check_inverse_methods(case: Case) -> None:
         expect_same(filled[seen], holes[seen], 1e-6, "impute changes values that were observed")
 
 
+# -- by role: detectors ---------------------------------------------------------------------------
+
+
+def check_outliers_are_signs(case: Case) -> None:
+    """Predict is the sign of decision_function, which is score_samples less offset_."""
+    detector, X = case.fitted, case.questions
+    found, s = detector.predict(X), detector.decision_function(X)
+    expect(found.dtype.kind == "i", f"predict gives {found.dtype}, not the integers 1 and -1")
+    expect((found == np.where(s < 0, -1, 1)).all(), "predict is not the sign of decision_function")
+    expect_same(
+        s + detector.offset_,
+        detector.score_samples(X),
+        case.tolerance,
+        "decision_function is not score_samples less offset_",
+    )
+    expect_same(
+        case.make().fit_predict(case.X), detector.predict(case.X), 0, "fit_predict is not fit, then predict"
+    )
+
+
+def check_stranger_is_found(case: Case) -> None:
+    """A row far from all others is an outlier, and most of the others are none."""
+    if case.input.name != "table":
+        raise NotApplicable("only a table has directions to go far in")
+    found = case.fitted.predict(case.X)
+    expect((found == 1).mean() >= 0.4, f"only {(found == 1).mean():.0%} of the data are taken to belong")
+    far = np.abs(case.X).max(axis=0) * 100 + 100
+    expect(case.fitted.predict(far[None])[0] == -1, "a row a hundred times as far out as any is none")
+
+
+def check_y_ignored(case: Case) -> None:
+    """Y, which pipelines and searches hand on, changes nothing."""
+    with working("fit takes a y and ignores it"):
+        known = case.make().fit(case.X, case.classes())
+    expect_same(case.answers(known), case.answers(case.fitted), 0, "y changes the answers")
+
+
 # -- by capability --------------------------------------------------------------------------------
 
 
@@ -1489,6 +1526,8 @@ def check_exact_likelihood_normalised(case: Case) -> None:
 
 def check_likelihood_unclaimed(case: Case) -> None:
     """An estimator with score_samples says so on its card."""
+    if case.has_role("Detector"):
+        raise NotApplicable("the scores of a detector are no likelihood")
     expect(
         not hasattr(case.fitted, "score_samples"),
         "there is a score_samples that the card does not claim",
@@ -2219,6 +2258,7 @@ BY_ROLE: dict[str, tuple[Checker, ...]] = {
         check_sample_given_y,
         check_inverse_methods,
     ),
+    "Detector": (check_outliers_are_signs, check_stranger_is_found, check_y_ignored),
     "Translator": (check_targets_refused, check_translation),
     "Agent": (
         check_agent_actions,

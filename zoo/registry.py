@@ -37,7 +37,8 @@ def entries(
     Parameters
     ----------
     role : str, optional
-        "Classifier", "Regressor", "Transformer", "Sampler", "Translator" or "Agent" (any case).
+        "Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator" or "Agent" (any
+        case).
     input : str, optional
         "table", "images", "series", "text", "pairs" or "env".
     capability : str, optional
@@ -190,7 +191,7 @@ def _needs(X: Any) -> set[str]:
 
 def _roles_for(y: Any) -> set[str]:
     if y is None:
-        return {"Transformer", "Sampler", "Agent"}
+        return {"Transformer", "Sampler", "Detector", "Agent"}
     from sklearn.utils.multiclass import type_of_target
 
     kind = type_of_target(y)
