@@ -442,7 +442,8 @@ def test_rows_of_weight_zero_are_gone():
 
 def test_classes_come_from_the_rows_that_count():
     y = np.array(["a", "b", "c"])[np.arange(40) % 3]
-    estimator = Sees().fit(X, y, sample_weight=(y != "c").astype(float))
+    with pytest.warns(UserWarning, match="every row of class 'c' has weight 0"):
+        estimator = Sees().fit(X, y, sample_weight=(y != "c").astype(float))
     assert list(estimator.classes_) == ["a", "b"]
     assert set(estimator.seen_[1]) == {0, 1}
 

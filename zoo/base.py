@@ -24,6 +24,7 @@ nobody subclasses a leaf.
 
 import inspect
 import itertools
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, Self, get_origin
 
@@ -378,6 +379,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             if isinstance(error, Exception) or not self.__sklearn_is_fitted__():
                 _restore(self, before)
             raise
+        self.__dict__.pop("_kept", None)
         self._fitted_ = True
         return self
 
@@ -401,10 +403,9 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         n = n_rows(X)
         w = self._check_weights(sample_weight, X, n)
         y = self._check_y(y, n) if "y" in self.learns or self.needs_y else None
+        self._kept: np.ndarray | None = None
         if w is not None and (w == 0).any():
-            rows = w > 0
-            X, w = take(X, rows), w[rows]
-            y = y if y is None else y[rows]
+            X, y, w = self._drop_weightless(X, y, w, classes)
         y, w = self._encode_y(y, w, resume=resume, classes=classes)
         return {"X": X, "y": y, "w": w}
 
@@ -423,6 +424,15 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             allow_all_zero_weights=False,
         )
         return np.asarray(w)
+
+    def _drop_weightless(
+        self, X: Any, y: Any, w: np.ndarray, classes: Any = None
+    ) -> tuple[Any, Any, np.ndarray]:
+        """Drop rows of weight 0; ``_kept`` has the numbers of the others, in the user's counting."""
+        self._kept = kept = np.flatnonzero(w)
+        pairwise = self.__sklearn_tags__().input_tags.pairwise
+        X = X[np.ix_(kept, kept)] if pairwise else take(X, kept)
+        return X, y if y is None else y[kept], w[kept]
 
     def _check_y(self, y: Any, n: int) -> np.ndarray | None:
         """Check the shape and values of y; the base knows targets only as class labels."""
@@ -592,7 +602,10 @@ def _declare_fit(cls: type[Estimator]) -> None:
 
 
 def _check_labels(estimator: Estimator, y: Any, n: int) -> np.ndarray:
-    y = column_or_1d(y, warn=True)
+    if estimator.multi_output and np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        y = np.asarray(y)
+    else:
+        y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("Input y contains NaN or infinity; give every row a class label.")
     check_consistent_length(np.empty(n), y)
@@ -600,8 +613,8 @@ def _check_labels(estimator: Estimator, y: Any, n: int) -> np.ndarray:
     return np.asarray(y)
 
 
-def _class_numbers(estimator: Any, y: np.ndarray, name: str) -> np.ndarray:
-    known = estimator.classes_
+def _class_numbers(estimator: Any, y: np.ndarray, name: str, known: Any = None) -> np.ndarray:
+    known = estimator.classes_ if known is None else known
     numbers = np.searchsorted(known, y) if len(known) else np.zeros(len(y), dtype=int)
     numbers = np.minimum(numbers, len(known) - 1)
     strange = known[numbers] != y
@@ -623,6 +636,9 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     ``_scores`` returns (n,) margins for two classes or (n, k) scores. With ``logits`` (the
     default) their softmax is ``predict_proba``; a leaf whose scores are no logits sets it False.
 
+    With ``multi_output`` y may have several columns, each with classes of its own: ``classes_`` is
+    a list, ``_learn`` sees (n, columns) class numbers, ``_proba`` gives a list, one array a column.
+
     Parameters
     ----------
     class_weight : dict, "balanced" or None, default=None
@@ -631,7 +647,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     Attributes
     ----------
     classes_ : array of shape (k,)
-        The labels, sorted.
+        The labels, sorted; a list of such arrays where y has several columns.
     """
 
     needs_y: ClassVar[bool] = True
@@ -640,6 +656,22 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     class_weight: Annotated[
         dict[Any, Any] | Literal["balanced"] | None, Fixed("it states the costs of the task")
     ] = None
+
+    def _drop_weightless(
+        self, X: Any, y: Any, w: np.ndarray, classes: Any = None
+    ) -> tuple[Any, Any, np.ndarray]:
+        before = y
+        X, y, w = super()._drop_weightless(X, y, w)
+        lost = np.setdiff1d(before, y)
+        known = getattr(self, "classes_", None) if classes is None else classes
+        if len(lost) and known is None:
+            warnings.warn(
+                f"{type(self).__name__}: every row of class {', '.join(map(repr, lost.tolist()))} has "
+                "weight 0, so the class is left out; give one of its rows a weight > 0 to keep it.",
+                UserWarning,
+                stacklevel=6,
+            )
+        return X, y, w
 
     def _encode_y(
         self,
@@ -650,26 +682,51 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         classes: Any = None,
         name: str = "y",
     ) -> tuple[Any, np.ndarray | None]:
-        y, w = super()._encode_y(y, w, resume=resume, classes=classes, name=name)
-        if len(self.classes_) < 2:
+        known = None if not resume else self._classes_by_column()
+        columns = np.reshape(y, (len(y), -1)).T
+        several = columns.shape[0] > 1
+        if known is None:
+            given = [None] * len(columns) if classes is None else list(classes) if several else [classes]
+            known = [
+                np.unique(column if labels is None else np.asarray(labels))
+                for column, labels in zip(columns, given, strict=True)
+            ]
+            self.classes_: Any = known if several else known[0]
+        if len(known) != len(columns):
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes in y, but y has only one class: "
-                f"{self.classes_.tolist()[0]!r}; give data that hold another class (rows of weight 0 do not "
-                "count)."
+                f"{name} has {len(columns)} column(s), but {type(self).__name__} was fitted to "
+                f"{len(known)}; give the columns of the first fit."
             )
+        for j, labels in enumerate(known):
+            if len(labels) < 2:
+                where = f"column {j} of y" if several else "y"
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 classes in y, but {where} has only one "
+                    f"class: {labels.tolist()[0]!r}; give data that hold another class (rows of "
+                    "weight 0 do not count)."
+                )
+        numbers = [_class_numbers(self, c, name, k) for c, k in zip(columns, known, strict=True)]
         if self.class_weight is not None:
-            w = self._weigh_classes(y, w)
-        return y, w
+            weights = self.class_weight
+            weights = list(weights) if isinstance(weights, list | tuple) else [weights] * len(known)
+            if len(weights) != len(known):
+                raise ValueError(
+                    f"{type(self).__name__}: class_weight is a list of {len(weights)}, but y has "
+                    f"{len(known)} column(s); give one entry a column."
+                )
+            for k, labels, own in zip(numbers, known, weights, strict=True):
+                w = self._weigh_classes(k, w, labels, own)
+        return np.column_stack(numbers) if several else numbers[0], w
 
-    def _weigh_classes(self, y: np.ndarray, w: np.ndarray | None) -> np.ndarray:
-        labels = self.classes_[y]
-        weight = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=labels, sample_weight=w
-        ).astype(self.dtype_)
+    def _classes_by_column(self) -> list[np.ndarray]:
+        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+
+    def _weigh_classes(self, y: np.ndarray, w: np.ndarray | None, known: np.ndarray, own: Any) -> np.ndarray:
+        weight = compute_class_weight(own, classes=known, y=known[y], sample_weight=w).astype(self.dtype_)
         if not (weight > 0).all():
             k = int(weight.argmin())
             raise ValueError(
-                f"class_weight gives the class {self.classes_[k]!r} the weight {weight[k]:g}; give every "
+                f"class_weight gives the class {known[k]!r} the weight {weight[k]:g}; give every "
                 "class a weight > 0, or leave the rows of that class out."
             )
         return weight[y] if w is None else w * weight[y]
@@ -689,11 +746,13 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         return s
 
     @available_if(_has_proba)
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class, (n, k), columns in the order of ``classes_``."""
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, (n, k), columns in the order of ``classes_``.
+
+        Fitted to y of several columns, it is a list of such arrays.
+        """
         if hasattr(self, "_proba"):
-            p: np.ndarray = self._proba(self._checked(X))
-            return p
+            return self._proba(self._checked(X))
         return softmax(self._logits(X))
 
     def _logits(self, X: Any) -> np.ndarray:
@@ -702,21 +761,47 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         return np.stack([np.zeros_like(s), s], axis=-1) if len(self.classes_) == 2 else s
 
     @available_if(_has_proba)
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of ``predict_proba``."""
         if hasattr(self, "_proba"):
+            p = self.predict_proba(X)
             with np.errstate(divide="ignore"):
-                return np.log(self.predict_proba(X))
+                return [np.log(own) for own in p] if isinstance(p, list) else np.log(p)
         return log_softmax(self._logits(X))
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most likely class of each row."""
+        """Return the most likely class of each row, of each column of y where there are several."""
         if hasattr(self, "_scores"):
             s = self.decision_function(X)
             chosen = (s > 0).astype(int) if len(self.classes_) == 2 else s.argmax(axis=-1)
-        else:
-            chosen = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[chosen]
+            return self.classes_[chosen]
+        p = self.predict_proba(X)
+        if isinstance(p, list):
+            chosen = [k[own.argmax(axis=1)] for k, own in zip(self.classes_, p, strict=True)]
+            return np.column_stack(chosen)
+        return self.classes_[p.argmax(axis=1)]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the share of rows whose every column of y is right.
+
+        Parameters
+        ----------
+        X : array-like or the container of this estimator's input
+            Rows to predict.
+        y : array-like of shape (n,) or (n, columns)
+            Their labels.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        if isinstance(getattr(self, "classes_", None), list):
+            right = (self.predict(X) == np.asarray(y)).all(axis=1)
+            return float(np.average(right, weights=sample_weight))
+        accuracy: float = super().score(X, y, sample_weight)
+        return accuracy
 
 
 def log_softmax(s: np.ndarray) -> np.ndarray:
