@@ -27,7 +27,7 @@ FAMILIES = (
     "agents",
 )
 FLOORS = (  # lowest first
-    ("params",),
+    ("params", "devices"),
     ("base", "inputs", "cards"),
     ("neural", "losses"),
     FAMILIES,

@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 import zoo
 from zoo import ConvNetClassifier, MLPClassifier, MLPRegressor
-from zoo.neural.estimator import location_scale, resolve_device
+from zoo.devices import resolve_device
+from zoo.neural.estimator import location_scale
 
 
 @pytest.fixture(scope="module")

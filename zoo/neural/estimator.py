@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from zoo.base import Classifier, Estimator, Regressor, Steps
+from zoo.devices import resolve_device
 from zoo.inputs import n_rows, take
 from zoo.params import (
     Check,
@@ -383,32 +384,6 @@ def _watched(val: Any) -> tuple[str, bool]:
 
 def _silent(*_: Any) -> None:
     """Take skorch's messages; a module-level function, so that nets pickle."""
-
-
-def resolve_device(device: str, dtype: np.dtype) -> str:
-    """Return the device that ``device`` means on this machine, or say why it cannot be had."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda"):
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        index = int(device[5:] or 0) if ":" in device else 0
-        if index >= count:
-            raise ValueError(
-                f"device={device!r} was asked for, but this machine has {count} CUDA device(s); use "
-                "device='auto' or 'cpu'."
-            )
-    if device == "mps":
-        if not torch.backends.mps.is_available():
-            raise ValueError(
-                "device='mps' was asked for, but this machine has none; use device='auto' or 'cpu'."
-            )
-        if dtype == np.float64:
-            raise ValueError(
-                "device='mps' has no float64; give X as float32 or set precision='float32'."
-            )
-    return device
 
 
 class NeuralClassifier(Classifier, Neural, abstract=True):
