@@ -15,6 +15,7 @@ from healthy import (
     BagOfWordsEngine,
     BiasesEngine,
     BrightnessEngine,
+    ColumnMeansEngine,
     DistanceEngine,
     GaussianEngine,
     GradientEngine,
@@ -687,6 +688,25 @@ class SwapsOutputs(LeastSquaresEngine):
     def _output(self, X: Any) -> np.ndarray:
         s = super()._output(X)
         return s[:, ::-1] if s.ndim == 2 else s
+
+
+@broken("check_multi_output")
+class SwapsColumnsOfClasses(ColumnMeansEngine):
+    __doc__ = docstring("Take means.")
+
+    def _proba(self, X: Any) -> Any:
+        p = super()._proba(X)
+        return p[::-1] if isinstance(p, list) else p
+
+
+@broken("check_multi_output")
+class ScoresTheFirstColumn(ColumnMeansEngine):
+    __doc__ = docstring("Take means.")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        if np.ndim(y) == 2:
+            return float((self.predict(X)[:, 0] == y[:, 0]).mean()) + 1e-3
+        return super().score(X, y, sample_weight)
 
 
 @broken("check_partial_fit")

@@ -137,6 +137,34 @@ class MeansWithHolesEngine(Classifier, abstract=True):
         return self.log_prior_ - np.nansum(D**2, axis=2) / 2
 
 
+class ColumnMeansEngine(Classifier, abstract=True):
+    """Nearest class mean, for each column of y by itself."""
+
+    multi_output: ClassVar[bool] = True
+    logits: ClassVar[bool] = False
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(X), X.dtype) if w is None else w
+        self.scale_ = np.sqrt(np.cov(X.T, aweights=w, ddof=0).reshape(X.shape[1], -1).diagonal()) + 1e-3
+        self.means_ = [
+            np.array([np.average(X[k == c], axis=0, weights=w[k == c]) for c in np.unique(k)])
+            for k in y.reshape(len(X), -1).T
+        ]
+        self.log_priors_ = [log_prior(k, w) for k in y.reshape(len(X), -1).T]
+
+    def _proba(self, X: Any) -> Any:
+        p = []
+        for means, log_p in zip(self.means_, self.log_priors_, strict=True):
+            s = log_p - (((X[:, None] - means) / self.scale_) ** 2).sum(axis=2) / 2
+            e = np.exp(s - s.max(axis=1, keepdims=True))
+            p.append(e / e.sum(axis=1, keepdims=True))
+        return p if len(p) > 1 else p[0]
+
+
+class ColumnMeans(ColumnMeansEngine):
+    __doc__ = docstring("Take means, column by column of y.")
+
+
 class MeansWithHoles(MeansWithHolesEngine):
     __doc__ = docstring("Go to the nearest mean.")
 
@@ -542,6 +570,7 @@ class TableAgent(TableAgentEngine):
 HEALTHY = (
     LeastSquares,
     GradientLogistic,
+    ColumnMeans,
     MeansWithHoles,
     PrincipalAxes,
     GaussianSampler,

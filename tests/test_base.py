@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # pickle finds the classes of `h
 
 from healthy import (
     Brightness,
+    ColumnMeans,
     GaussianSampler,
     GradientEngine,
     GradientLogistic,
@@ -880,6 +881,49 @@ def test_column_y_is_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GradientLogistic().fit(X, Y)
+
+
+# -- several columns of labels --------------------------------------------------------------------
+
+
+LABELS = np.column_stack([Y, np.where(X[:, 1] > 0, 2, np.where(X[:, 2] > 0, 1, 0))])
+
+
+def test_columns_of_labels_have_classes_of_their_own():
+    names = np.array([["no", "a"], ["yes", "b"], ["yes", "c"]])
+    m = ColumnMeans().fit(X, np.column_stack([names[LABELS[:, 0], 0], names[LABELS[:, 1], 1]]))
+    assert [k.tolist() for k in m.classes_] == [["no", "yes"], ["a", "b", "c"]]
+    assert [p.shape for p in m.predict_proba(X)] == [(40, 2), (40, 3)]
+    numbers = ColumnMeans().fit(X, LABELS)
+    np.testing.assert_array_equal(m.predict(X)[:, 1], names[numbers.predict(X)[:, 1], 1])
+    assert numbers.score(X, LABELS) == (numbers.predict(X) == LABELS).all(axis=1).mean()
+    w = np.arange(40.0)
+    right = (numbers.predict(X) == LABELS).all(axis=1)
+    assert numbers.score(X, LABELS, sample_weight=w) == np.average(right, weights=w)
+
+
+def test_class_weights_multiply_over_columns():
+    counted = [np.bincount(column) for column in LABELS.T]
+    balanced = np.prod([40 / len(n) / n[k] for n, k in zip(counted, LABELS.T, strict=True)], axis=0)
+    a = ColumnMeans(class_weight="balanced").fit(X, LABELS)
+    b = ColumnMeans().fit(X, LABELS, sample_weight=balanced)
+    np.testing.assert_allclose(a.predict_proba(X)[1], b.predict_proba(X)[1])
+
+
+def test_columns_of_labels_are_refused_where_they_do_not_fit():
+    with pytest.raises(ValueError, match="column 1 of y has only one class: 0"):
+        ColumnMeans().fit(X, np.column_stack([Y, np.zeros(40, int)]))
+    with pytest.raises(ValueError, match="1d array"):
+        GradientLogistic().fit(X, LABELS)
+    with pytest.raises(ValueError, match="was fitted to 2"):
+        ColumnMeans().fit(X, LABELS)._encode_y(Y, None, resume=True)
+
+
+def test_a_class_without_weight_is_said_for_each_column():
+    w = (LABELS[:, 1] != 2).astype(float)
+    with pytest.warns(UserWarning, match="every row of class 2 has weight 0"):
+        m = ColumnMeans().fit(X, LABELS, sample_weight=w)
+    assert m.classes_[1].tolist() == [0, 1]
 
 
 def test_docstrings_hold_what_is_inherited():

@@ -602,8 +602,9 @@ def _declare_fit(cls: type[Estimator]) -> None:
 
 
 def _check_labels(estimator: Estimator, y: Any, n: int) -> np.ndarray:
-    if estimator.multi_output and np.ndim(y) == 2 and np.shape(y)[1] > 1:
-        y = np.asarray(y)
+    several = np.asarray(y)
+    if estimator.multi_output and several.ndim == 2 and several.shape[1] > 1:
+        y = several
     else:
         y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
@@ -662,7 +663,8 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     ) -> tuple[Any, Any, np.ndarray]:
         before = y
         X, y, w = super()._drop_weightless(X, y, w)
-        lost = np.setdiff1d(before, y)
+        columns = zip(*(np.reshape(part, (len(part), -1)).T for part in (before, y)), strict=True)
+        lost = np.concatenate([np.setdiff1d(*column) for column in columns])
         known = getattr(self, "classes_", None) if classes is None else classes
         if len(lost) and known is None:
             warnings.warn(
@@ -707,21 +709,24 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
                 )
         numbers = [_class_numbers(self, c, name, k) for c, k in zip(columns, known, strict=True)]
         if self.class_weight is not None:
-            weights = self.class_weight
+            weights: Any = self.class_weight
             weights = list(weights) if isinstance(weights, list | tuple) else [weights] * len(known)
             if len(weights) != len(known):
                 raise ValueError(
                     f"{type(self).__name__}: class_weight is a list of {len(weights)}, but y has "
                     f"{len(known)} column(s); give one entry a column."
                 )
-            for k, labels, own in zip(numbers, known, weights, strict=True):
-                w = self._weigh_classes(k, w, labels, own)
+            factors = [
+                self._class_factors(k, w, labels, own)
+                for k, labels, own in zip(numbers, known, weights, strict=True)
+            ]
+            w = np.prod(factors if w is None else [w, *factors], axis=0)
         return np.column_stack(numbers) if several else numbers[0], w
 
     def _classes_by_column(self) -> list[np.ndarray]:
         return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
 
-    def _weigh_classes(self, y: np.ndarray, w: np.ndarray | None, known: np.ndarray, own: Any) -> np.ndarray:
+    def _class_factors(self, y: np.ndarray, w: np.ndarray | None, known: np.ndarray, own: Any) -> np.ndarray:
         weight = compute_class_weight(own, classes=known, y=known[y], sample_weight=w).astype(self.dtype_)
         if not (weight > 0).all():
             k = int(weight.argmin())
@@ -729,7 +734,8 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
                 f"class_weight gives the class {known[k]!r} the weight {weight[k]:g}; give every "
                 "class a weight > 0, or leave the rows of that class out."
             )
-        return weight[y] if w is None else w * weight[y]
+        factors: np.ndarray = weight[y]
+        return factors
 
     def _has_scores(self) -> bool:
         return hasattr(self, "_scores")

@@ -1298,6 +1298,26 @@ def check_multi_output(case: Case) -> None:
     with np.errstate(invalid="ignore"):  # constant predictions have no correlation
         r = np.nan_to_num([np.corrcoef(predicted[:, j], Y[:, j])[0, 1] for j in (0, 1)])
     expect(min(r) > 0.3, f"predictions do not follow their column of y (correlations {r.round(2)})")
+    if case.has_role("Classifier"):
+        _expect_columns_of_classes(case, Y)
+
+
+def _expect_columns_of_classes(case: Case, Y: np.ndarray) -> None:
+    """Expect lists, one entry a column of y, wherever scikit-learn has them."""
+    fitted = case.fit(case.X, Y)
+    expect(isinstance(fitted.classes_, list), "classes_ is no list although y has several columns")
+    for k, column in zip(fitted.classes_, Y.T, strict=True):
+        expect_same(k, np.unique(column), 0, "classes_ are not the labels of their column")
+    predicted = fitted.predict(case.X)
+    right = float((predicted == Y).all(axis=1).mean())
+    expect(fitted.score(case.X, Y) == right, "score is not the share of rows whose labels are all right")
+    if hasattr(fitted, "predict_proba"):
+        p = fitted.predict_proba(case.X)
+        expect(isinstance(p, list) and len(p) == 2, "predict_proba gives no list of one array a column")
+        for j, own in enumerate(p):
+            expect(np.allclose(own.sum(axis=1), 1), f"probabilities of column {j} do not add to 1")
+            chosen = fitted.classes_[j][own.argmax(axis=1)]
+            expect_same(chosen, predicted[:, j], 0, "predict is not the likeliest class of each column")
 
 
 def check_multi_output_unclaimed(case: Case) -> None:
@@ -2323,7 +2343,7 @@ BY_CAPABILITY: dict[str, Capability] = {
     ),
     "categories": Capability((check_categories,), (check_categories_unclaimed,), ("table",)),
     "multi_output": Capability(
-        (check_multi_output,), (check_multi_output_unclaimed,), roles=("Regressor",)
+        (check_multi_output,), (check_multi_output_unclaimed,), roles=("Classifier", "Regressor")
     ),
     "probabilities": Capability(
         (check_probabilities,), (check_probabilities_unclaimed,), roles=("Classifier",)
