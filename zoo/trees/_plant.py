@@ -133,6 +133,7 @@ def grow(plot, targets, w, rules, ids=None):
     head[:, q] = np.arange(m)
     if targets.criterion == _forest.SQUARED and _is_zero_one(targets):
         factor *= 2.0  # Gini counts both classes; the squares of 0 and 1 see one of them
+    factor /= q  # the impurity of several targets is the mean of theirs
     rules = rules._replace(
         min_weight=rules.min_weight * scale_w,
         min_gain=rules.min_gain / factor,
