@@ -131,3 +131,56 @@ def test_random_cuts_depend_on_the_seed_alone():
     np.testing.assert_array_equal(a.model_["feature"], b.model_["feature"])
     assert a.score(X, y) == 1
     assert not np.array_equal(a.model_["threshold"], c.model_["threshold"])
+
+
+def labels_of_columns(sizes, n=300, seed=0):
+    rng = np.random.RandomState(seed)
+    X = rng.standard_normal((n, 4))
+    s = X[:, : len(sizes)] + X[:, -1:] / 2 + rng.standard_normal((n, len(sizes))) / 2
+    return X, np.column_stack([own.argsort().argsort() * k // n for own, k in zip(s.T, sizes, strict=True)])
+
+
+@pytest.mark.parametrize("criterion", ["gini", "entropy", "log_loss"])
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (2, 3), (4, 3)])
+def test_several_columns_of_labels_are_parted_as_scikit_learn_does(criterion, sizes):
+    X, Y = labels_of_columns(sizes)
+    w = np.random.RandomState(1).uniform(0.5, 2, len(X))
+    weights = [{c: 1.0 + c for c in range(k)} for k in sizes]
+    kw = {"criterion": criterion, "max_depth": 4, "random_state": 0, "class_weight": weights}
+    ours = DecisionTreeClassifier(**kw).fit(X, Y, sample_weight=w)
+    theirs = peer.DecisionTreeClassifier(**kw).fit(X, Y, sample_weight=w)
+    for a, b in zip(ours.predict_proba(X), theirs.predict_proba(X), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    np.testing.assert_allclose(ours.feature_importances_, theirs.feature_importances_, atol=1e-9)
+
+
+@pytest.mark.parametrize("criterion", ["gini", "entropy"])
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 3)])
+def test_gain_of_several_columns_is_the_fall_of_their_mean_impurity(criterion, sizes):
+    X, Y = labels_of_columns(sizes)
+    m = DecisionTreeClassifier(criterion=criterion, max_depth=3).fit(X, Y)
+    risk, left = m._risks(X, Y, np.ones(len(Y))), m.model_["left"]
+    for i in np.flatnonzero(m.model_["feature"] >= 0):
+        fall = risk[i] - risk[left[i]] - risk[left[i] + 1]
+        np.testing.assert_allclose(m.model_["gain"][i] / len(Y), fall, rtol=1e-8)
+    path = DecisionTreeClassifier(criterion=criterion).cost_complexity_pruning_path(X, Y)
+    np.testing.assert_allclose(path.impurities[-1], risk[0])
+
+
+def test_one_weight_a_class_and_column():
+    X, Y = labels_of_columns((2, 3))
+    given = [{0: 1.0, 1: 3.0}, None]
+    ours = DecisionTreeClassifier(max_depth=3, class_weight=given).fit(X, Y)
+    same = DecisionTreeClassifier(max_depth=3).fit(X, Y, sample_weight=np.where(Y[:, 0] == 1, 3.0, 1.0))
+    np.testing.assert_array_equal(ours.predict_proba(X)[1], same.predict_proba(X)[1])
+    with pytest.raises(ValueError, match="one entry a column"):
+        DecisionTreeClassifier(class_weight=[None]).fit(X, Y)
+
+
+def test_shapley_values_of_several_columns_add_up_to_their_probabilities():
+    X, Y = labels_of_columns((2, 3))
+    m = DecisionTreeClassifier(max_depth=4).fit(X, Y)
+    e = m.shap_values(X[:20])
+    p = np.hstack(m.predict_proba(X[:20]))
+    np.testing.assert_allclose(e.values.sum(axis=1) + e.base, p, atol=1e-12)

@@ -95,3 +95,30 @@ def test_threads_of_prediction_agree():
     for o, n_jobs in zip(out, (1, 2), strict=True):
         _model.add_predictions(m.model_, m._categories(), big, o, n_jobs)
     np.testing.assert_array_equal(*out)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 3)])
+def test_forest_of_several_columns_of_labels(sizes):
+    X, y = make_friedman1(2000, random_state=0)
+    Y = np.column_stack([y, X[:, 0] + X[:, 1]]).argsort(axis=0).argsort(axis=0) * np.array(sizes) // 2000
+    m = RandomForestClassifier(oob_score=True, random_state=0).fit(X[:400], Y[:400])
+    peer = ensemble.RandomForestClassifier(random_state=0).fit(X[:400], Y[:400])
+    theirs = (peer.predict(X[400:]) == Y[400:]).all(axis=1).mean()
+    assert m.score(X[400:], Y[400:]) > theirs - 0.03
+    assert abs(m.oob_score_ - m.score(X[400:], Y[400:])) < 0.06
+    for p, k in zip(m.oob_decision_function_, sizes, strict=True):
+        assert p.shape == (400, k)
+        np.testing.assert_allclose(p.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_out_of_bag_probabilities_are_the_mean_over_trees_that_did_not_see_the_row(k):
+    X, y = make_friedman1(100, random_state=0)
+    y = y.argsort().argsort() * k // 100
+    m = RandomForestClassifier(n_estimators=30, oob_score=True, random_state=0).fit(X, y)
+    values = m.model_["value"][m.apply(X) + m.model_["root"]]
+    draws = [np.random.RandomState(s).randint(0, 100, 100) for s in m.seeds_]
+    out = np.array([~np.isin(np.arange(100), d) for d in draws]).T[:, :, None]
+    p = (values * out).sum(axis=1) / out.sum(axis=1)
+    np.testing.assert_allclose(m.oob_decision_function_[:, -p.shape[1] :], p)
+    assert m.oob_score_ == (m.oob_decision_function_.argmax(axis=1) == y).mean()

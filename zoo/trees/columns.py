@@ -1,8 +1,16 @@
 """What users say and get: categories, monotone directions, interactions, seeds, explanations."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+
+from zoo.params import Fixed
+
+ClassWeight = Annotated[
+    dict[Any, Any] | list[dict[Any, Any] | Literal["balanced"] | None] | Literal["balanced"] | None,
+    Fixed("it states the costs of the task"),
+]
+"""Weights of classes where y may have several columns: the same for all, or one entry a column."""
 
 
 class Explanation(NamedTuple):

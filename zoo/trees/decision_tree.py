@@ -8,6 +8,7 @@ from scipy.special import xlogy
 from zoo.base import Classifier, Regressor
 from zoo.params import NonNegative
 from zoo.trees._single import Single
+from zoo.trees.columns import ClassWeight
 
 
 class DecisionTreeClassifier(Single, Classifier):
@@ -22,8 +23,13 @@ class DecisionTreeClassifier(Single, Classifier):
 
     Parameters
     ----------
-    criterion : {"gini", "entropy"}, default="gini"
-        The impurity.
+    class_weight : dict, list, "balanced" or None, default=None
+        Factor on the weight of each class's rows; "balanced" gives every class the same total. With
+        several columns of y it is for each of them, or a list with one entry a column, and the
+        factors of a row are multiplied.
+    criterion : {"gini", "entropy", "log_loss"}, default="gini"
+        The impurity, its mean over the columns of y where there are several; "log_loss" is another
+        name of "entropy".
     ccp_alpha : float, default=0.0
         Price of a leaf: the tree is pruned to the smallest one that minimises impurity plus
         ``ccp_alpha`` times its leaves (see ``cost_complexity_pruning_path``).
@@ -39,7 +45,7 @@ class DecisionTreeClassifier(Single, Classifier):
     -----
     Time is O(n d) a level; memory O(n d) bytes. One tree is easy to read and seldom the most
     accurate: a forest or boosting is. With two classes a set of categories is the best there is;
-    with more, categories are ranked by the share of the commonest class.
+    with more, categories are ranked by the share of the commonest class (of the first column of y).
 
     References
     ----------
@@ -55,29 +61,34 @@ class DecisionTreeClassifier(Single, Classifier):
     """
 
     logits: ClassVar[bool] = False
+    multi_output: ClassVar[bool] = True
 
-    criterion: Literal["gini", "entropy"] = "gini"
+    class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
+    criterion: Literal["gini", "entropy", "log_loss"] = "gini"
     ccp_alpha: NonNegative = 0.0
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.trees import _plant
+        from zoo.trees import _classes
 
-        return _plant.class_targets(y, len(self.classes_), self.criterion)
+        return _classes.class_targets(y, self.classes_, self.criterion)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         self._learn_tree(X, y, w)
 
     def _moments(self, y: np.ndarray) -> np.ndarray:
-        return np.eye(len(self.classes_))[y]
+        from zoo.trees import _classes
+
+        return _classes.class_shares(y, self.classes_)
 
     def _impurity(self, means: np.ndarray) -> np.ndarray:
-        if self.criterion == "gini":
-            return 1 - (means**2).sum(axis=1)
-        return -xlogy(means, means).sum(axis=1)
+        from zoo.trees import _classes
 
-    def _proba(self, X: Any) -> np.ndarray:
-        p = self._mean(X)
-        return np.column_stack([1 - p, p]) if p.shape[1] == 1 else p
+        return _classes.impurity(means, self.classes_, self.criterion)
+
+    def _proba(self, X: Any) -> Any:
+        from zoo.trees import _classes
+
+        return _classes.by_column(self._mean(X), self.classes_)
 
 
 class DecisionTreeRegressor(Single, Regressor):

@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 from zoo.base import Classifier, Regressor
 from zoo.params import Count
 from zoo.trees._growing import DRAWS_ROWS, Forest, Share
+from zoo.trees.columns import ClassWeight
 
 
 class RandomForestClassifier(Forest, Classifier):
@@ -23,17 +24,22 @@ class RandomForestClassifier(Forest, Classifier):
 
     Parameters
     ----------
-    criterion : {"gini", "entropy"}, default="gini"
-        The impurity that cuts lower.
+    class_weight : dict, list, "balanced" or None, default=None
+        Factor on the weight of each class's rows; "balanced" gives every class the same total. With
+        several columns of y it is for each of them, or a list with one entry a column, and the
+        factors of a row are multiplied.
+    criterion : {"gini", "entropy", "log_loss"}, default="gini"
+        The impurity that cuts lower, its mean over the columns of y where there are several;
+        "log_loss" is another name of "entropy".
     max_features : "sqrt", "log2", int, float or None, default="sqrt"
         Columns that a region may try; None is all.
 
     Attributes
     ----------
     oob_score_ : float
-        Accuracy of the out-of-bag predictions, where asked for.
-    oob_decision_function_ : array of shape (n, k)
-        Out-of-bag probabilities; nan for a row that every tree saw.
+        Accuracy of the out-of-bag predictions, where asked for (every column of y right).
+    oob_decision_function_ : array of shape (n, k) or list of such arrays
+        Out-of-bag probabilities, where asked for; nan for a row that every tree saw.
 
     Notes
     -----
@@ -61,27 +67,35 @@ class RandomForestClassifier(Forest, Classifier):
         "check_weights_count_as_repetition": DRAWS_ROWS,
     }
 
-    criterion: Literal["gini", "entropy"] = "gini"
+    multi_output: ClassVar[bool] = True
+
+    class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
+    criterion: Literal["gini", "entropy", "log_loss"] = "gini"
     max_features: Literal["sqrt", "log2"] | Share | Count | None = "sqrt"
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.trees import _plant
+        from zoo.trees import _classes
 
-        return _plant.class_targets(y, len(self.classes_), self.criterion)
+        return _classes.class_targets(y, self.classes_, self.criterion)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any) -> None:
         self._learn_forest(X, y, w, resume, steps)
 
     def _set_oob(self, X: Any, y: np.ndarray, p: np.ndarray, w: np.ndarray | None) -> None:
-        p = np.column_stack([1 - p, p]) if p.shape[1] == 1 else p
-        self.oob_decision_function_ = p
+        from zoo.trees import _classes
+
+        self.oob_decision_function_ = _classes.by_column(p, self.classes_)
+        columns = self.oob_decision_function_
+        columns = columns if isinstance(columns, list) else [columns]
         seen = ~np.isnan(p[:, 0])
-        right = p[seen].argmax(axis=1) == y[seen]
+        chosen = np.column_stack([own[seen].argmax(axis=1) for own in columns])
+        right = (chosen == np.reshape(y[seen], chosen.shape)).all(axis=1)
         self.oob_score_ = float(np.average(right, weights=None if w is None else w[seen]))
 
-    def _proba(self, X: Any) -> np.ndarray:
-        p = self._mean(X)
-        return np.column_stack([1 - p, p]) if p.shape[1] == 1 else p
+    def _proba(self, X: Any) -> Any:
+        from zoo.trees import _classes
+
+        return _classes.by_column(self._mean(X), self.classes_)
 
 
 class RandomForestRegressor(Forest, Regressor):
