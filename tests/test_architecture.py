@@ -27,7 +27,7 @@ FAMILIES = (
     "agents",
 )
 FLOORS = (  # lowest first
-    ("params", "devices"),
+    ("params", "devices", "equations", "drawing"),
     ("base", "inputs", "cards"),
     ("neural", "losses"),
     FAMILIES,

@@ -1,24 +1,19 @@
-r"""The command ``zoo``: list the methods, show a card, check an estimator of one's own.
-
->>> from zoo.cli import readable
->>> readable(r"\min_\beta \tfrac12 \sum_i (y_i - \langle x_i, \beta\rangle)^2 + \alpha |\beta|^2")
-'minᵦ 1/2 ∑ᵢ (yᵢ - ⟨xᵢ, β⟩)² + α |β|²'
-"""
+"""The command ``zoo``: list the methods, show a card, check an estimator of one's own."""
 
 import argparse
 import dataclasses
 import importlib
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from zoo import __version__, registry
+from zoo.equations import readable, with_readable
 
-__all__ = ["main", "readable"]
+__all__ = ["main"]
 
 
 class _Mistake(Exception):
@@ -116,10 +111,10 @@ def _show(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise _Mistake(str(error)) from error
     texts = {
-        name: _inline_math(getattr(card, name)) for name in ("summary", "description", "notes")
+        name: with_readable(getattr(card, name)) for name in ("summary", "description", "notes")
     }
     parameters = tuple(
-        dataclasses.replace(p, meaning=_inline_math(p.meaning)) for p in card.parameters
+        dataclasses.replace(p, meaning=with_readable(p.meaning)) for p in card.parameters
     )
     equations = tuple(readable(equation) for equation in card.equations)
     _print(str(dataclasses.replace(card, equations=equations, parameters=parameters, **texts)))
@@ -181,193 +176,6 @@ def _one_line(error: BaseException) -> str:
 def _print(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding))
-
-
-# -- equations in a terminal ------------------------------------------------------------------
-
-_SYMBOLS = {
-    name: symbol
-    for line in (
-        "alpha α beta β gamma γ delta δ epsilon ε varepsilon ε zeta ζ eta η theta θ iota ι kappa κ "
-        "lambda λ mu μ nu ν xi ξ pi π rho ρ sigma σ tau τ upsilon υ phi φ varphi φ chi χ psi ψ "
-        "omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Phi Φ Psi Ψ Omega Ω",
-        "sum ∑ prod ∏ int ∫ partial ∂ nabla ∇ infty ∞ ell ℓ top ᵀ in ∈ notin ∉ subset ⊂ cup ∪ "
-        "cap ∩ emptyset ∅ forall ∀ exists ∃ neg ¬ wedge ∧ vee ∨ oplus ⊕ otimes ⊗ odot ⊙ perp ⊥",
-        "le ≤ leq ≤ succ ≻ prec ≺ ge ≥ geq ≥ ne ≠ neq ≠ approx ≈ equiv ≡ propto ∝ sim ~ ll ≪ gg ≫ "
-        "cdot · cdots ⋯ "
-        "ldots … dots … times × pm ± mp ∓ circ ∘ star * ast * to → rightarrow → leftarrow ← gets ← "
-        "mapsto ↦ Rightarrow ⇒ iff ⇔ mid | vert | lvert | rvert | Vert ‖ lVert ‖ rVert ‖ | ‖",
-        "langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ lbrace { rbrace } { { } } % % & & _ _ "
-        "# # $ $ prime ′ dagger † hbar ℏ Re Re Im Im",
-    )
-    for name, symbol in zip(line.split()[::2], line.split()[1::2], strict=True)
-}
-_FUNCTIONS = (
-    "log", "ln", "exp", "min", "max", "sup", "inf", "lim", "arg", "argmin", "argmax", "det", "dim",
-    "sin", "cos", "tan", "sinh", "cosh", "tanh", "Pr", "deg", "gcd", "ker", "liminf", "limsup",
-)  # fmt: skip
-_DROPPED = (
-    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl",
-    "biggr", "Biggl", "Biggr", "bigm", "middle", "displaystyle", "textstyle", "limits", "nolimits",
-    "!", "nonumber", "/",
-)  # fmt: skip
-_SPACES = {",": " ", ":": " ", ";": " ", " ": " ", "quad": "   ", "qquad": "\n", "\\": "\n"}
-_FONTS = (
-    "mathrm", "text", "textrm", "operatorname", "mathbf", "boldsymbol", "bm", "mathit", "mathsf",
-    "textit", "textbf", "mathcal", "mathscr", "mathtt", "texttt", "mbox",
-)  # fmt: skip
-_ACCENTS = {
-    "hat": "\u0302", "widehat": "\u0302", "tilde": "\u0303", "widetilde": "\u0303",
-    "bar": "\u0304", "overline": "\u0304", "vec": "\u20d7", "dot": "\u0307", "ddot": "\u0308",
-}  # fmt: skip
-_BLACKBOARD = dict(zip("RNZQCEPH", "ℝℕℤℚℂ𝔼ℙℍ", strict=True)) | {"1": "𝟙"}
-_ABOVE = dict(zip(
-    "0123456789+-=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVWᵀβγδθ′*",
-    "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵀᵝᵞᵟᶿ′*", strict=True,
-))  # fmt: skip
-_BELOW = dict(zip(
-    "0123456789+-=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True
-))  # fmt: skip
-_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\s+|.", re.DOTALL)
-
-
-def readable(latex: str) -> str:
-    r"""Write an equation for a terminal; what has no plain form stays as it is.
-
-    Parameters
-    ----------
-    latex : str
-        An equation of a card.
-
-    Examples
-    --------
-    >>> readable(r"\beta = (X^\top X + \alpha I)^{-1} X^\top y")
-    'β = (Xᵀ X + α I)⁻¹ Xᵀ y'
-    """
-    try:
-        text = _Equation(latex).sequence(closing=None)
-    except (IndexError, ValueError):  # unbalanced braces, an argument that is missing
-        return latex
-    text = re.sub(r"([⟨⌊⌈(\[]) +", r"\1", re.sub(r" +([⟩⌋⌉)\],;])", r"\1", text))
-    lines = [re.sub(r"(?<=\S) {4,}", "   ", line.strip()) for line in text.split("\n")]
-    return "\n".join(line for line in lines if line)
-
-
-def _inline_math(text: str) -> str:
-    return re.sub(r":math:`([^`]*)`", lambda m: readable(m[1]), text)
-
-
-class _Equation:
-    """Reads LaTeX from left to right; each method returns what it has read as text."""
-
-    def __init__(self, latex: str) -> None:
-        self.tokens = _TOKEN.findall(latex)
-        self.next = 0
-
-    def take(self) -> str:
-        token: str = self.tokens[self.next]
-        self.next += 1
-        return token
-
-    def sequence(self, closing: str | None) -> str:
-        """Read to the closing token, or to the end."""
-        text = ""
-        while self.next < len(self.tokens) or closing is not None:
-            if self.tokens[self.next] == closing:
-                self.next += 1
-                return text
-            if self.tokens[self.next] == "}":
-                raise ValueError("unbalanced braces")
-            is_script = self.tokens[self.next] in ("^", "_")
-            part = self.item()
-            if part.isspace() and "\n" not in part and (not text or text[-1].isspace()):
-                part = part[1:] if text.endswith(" ") else ""
-            elif not is_script and part[:1].isalnum() and _ends_in_word(text):
-                part = " " + part
-            text += part
-        return text
-
-    def item(self) -> str:
-        """Read one atom with its sub- and superscripts."""
-        token = self.take()
-        if token.isspace():
-            return " "
-        if token == "^":
-            return _script(self.argument(), _ABOVE, "^")
-        if token == "_":
-            return _script(self.argument(), _BELOW, "_")
-        return self.atom(token)
-
-    def atom(self, token: str) -> str:
-        if token == "{":
-            return self.sequence("}")
-        if token == "'":
-            return "′"
-        if token in ("&", "~"):
-            return " "
-        if not token.startswith("\\"):
-            return token
-        return self.command(token[1:])
-
-    def argument(self) -> str:
-        token = self.take()
-        while token.isspace():
-            token = self.take()
-        return self.atom(token).strip()
-
-    def command(self, name: str) -> str:
-        if name in _SYMBOLS:
-            return _SYMBOLS[name]
-        if name in _FUNCTIONS:
-            return name
-        if name in _SPACES:
-            return _SPACES[name]
-        if name in _DROPPED:
-            # \left. is an invisible bracket.
-            if name in ("left", "right") and self.tokens[self.next] == ".":
-                self.next += 1
-            return ""
-        if name in ("frac", "tfrac", "dfrac", "cfrac"):
-            above, below = self.argument(), self.argument()
-            return "/".join(x if re.fullmatch(r"\w+", x) else f"({x})" for x in (above, below))
-        if name in ("binom", "tbinom", "dbinom"):
-            return f"binom({self.argument()}, {self.argument()})"
-        if name == "sqrt":
-            inner = self.argument()
-            return f"√{inner}" if len(inner) == 1 else f"√({inner})"
-        if name in _FONTS:
-            self.skip_star()
-            return self.argument()
-        if name in ("mathbb", "mathbbm"):
-            inner = self.argument()
-            return _BLACKBOARD.get(inner, inner)
-        if name in _ACCENTS:
-            inner = self.argument()
-            return inner + _ACCENTS[name] if len(inner) == 1 else f"{name}({inner})"
-        if name in ("begin", "end"):
-            self.argument()
-            return " "
-        return "\\" + name
-
-    def skip_star(self) -> None:
-        if self.tokens[self.next] == "*":
-            self.next += 1
-
-
-def _script(text: str, small: dict[str, str], sign: str) -> str:
-    """Write an index or exponent in small letters if all of its letters have them."""
-    if text in ("*", "†"):
-        return text
-    compact = text.replace(" ", "") if re.fullmatch(r"[\w+\-= ]*", text) else text
-    if text and all(c in small for c in compact):
-        return "".join(small[c] for c in compact)
-    return f"{sign}{text}" if len(text) == 1 else f"{sign}({text})"
-
-
-def _ends_in_word(text: str) -> bool:
-    """Tell whether the text ends in a function's name, which the next letter would extend."""
-    word = re.search(r"[A-Za-z]+$", text)
-    return word is not None and word[0] in _FUNCTIONS
 
 
 if __name__ == "__main__":
