@@ -183,6 +183,9 @@ def test_matching_counts_outputs():
     assert "Ridge" in several
     assert all("multi_output" in row["capabilities"] for row in entries() if row["name"] in several)
     assert "Ridge" in matching(X, X[:, :1])
+    labels = matching(X, (Y2 > 0).astype(int))
+    assert "RandomForestClassifier" in labels
+    assert "LogisticRegression" not in labels
 
 
 @pytest.mark.parametrize(

@@ -195,12 +195,12 @@ def _roles_for(y: Any) -> set[str]:
     from sklearn.utils.multiclass import type_of_target
 
     kind = type_of_target(y)
-    if kind in ("binary", "multiclass"):
+    if kind in ("binary", "multiclass", "multilabel-indicator", "multiclass-multioutput"):
         import numpy as np
 
         numeric = np.asarray(y).dtype.kind in "iufb"
         return {"Classifier", "Regressor"} if numeric else {"Classifier", "Translator"}
-    return {"Regressor"} if kind.startswith("continuous") or kind == "multiclass-multioutput" else set()
+    return {"Regressor"} if kind.startswith("continuous") else set()
 
 
 # -- building the index ---------------------------------------------------------------------------
