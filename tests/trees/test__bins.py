@@ -28,7 +28,8 @@ def test_codes_are_those_of_a_plain_search(order, max_bins):
     X[rng.uniform(size=X.shape) < 0.1] = np.nan
     X = np.asarray(X, order=order)
     bins = _bins.find_bins(X, max_bins, [False, True, False, False])
-    cols, rows, missing = _bins.encode(X, bins)
+    cols, missing = _bins.encode(X, bins)
+    rows = _bins.weave(cols)
     np.testing.assert_array_equal(cols.T, codes_by_search(X, bins))
     np.testing.assert_array_equal(rows[:, :4], cols.T)
     np.testing.assert_array_equal(missing, (bins.n_bins == cols.T).any(axis=0))
@@ -63,6 +64,31 @@ def test_edges_part_neighbours_that_no_number_lies_between():
 
 def test_columns_without_values_have_one_bin():
     bins = _bins.find_bins(np.full((5, 2), np.nan), 255, [False, True])
-    cols, _, missing = _bins.encode(np.full((5, 2), np.nan), bins)
+    cols, missing = _bins.encode(np.full((5, 2), np.nan), bins)
     assert missing.all()
     np.testing.assert_array_equal(cols.T, np.tile(bins.n_bins, (5, 1)))
+
+
+def test_columns_that_share_a_byte_keep_their_own_histograms():
+    rng = np.random.RandomState(0)
+    n = 5000
+    kind = rng.randint(0, 30, n)
+    one_hot = (kind[:, None] == np.arange(30)).astype(np.uint8)
+    small = rng.randint(0, 3, (n, 4)).astype(np.uint8)
+    wide = rng.randint(0, 200, (n, 1)).astype(np.uint8)
+    cols = np.ascontiguousarray(np.hstack([one_hot[:, :20], wide, small, one_hot[:, 20:]]).T)
+    cells = cols.max(axis=1).astype(int) + 1
+    groups = _bins.find_groups(cols, cells)
+    assert len(groups.bytes) <= 5
+    w = rng.randint(0, 1000, n)
+    for j in range(len(cols)):
+        want = np.bincount(cols[j], weights=w, minlength=cells[j])
+        byte = groups.bytes[groups.group[j]]
+        assert byte.max() < groups.cells[groups.group[j]]
+        got = np.bincount(byte, weights=w)
+        if groups.rest[j] >= 0:
+            at = slice(groups.listed[j], groups.listed[j + 1])
+            own = np.bincount(groups.bin[at], weights=got[groups.byte[at]], minlength=cells[j])
+            own[groups.rest[j]] = w.sum() - own.sum()
+            got = own
+        np.testing.assert_array_equal(got, want)

@@ -111,7 +111,7 @@ def test_same_tree_as_plain_numpy(block):
             cat_smooth=rng.choice([0.0, 10.0]),
         )
         bins = _bins.find_bins(X, rng.choice([8, 255]), is_cat)
-        codes, _, _ = _bins.encode(X, bins)
+        codes, _ = _bins.encode(X, bins)
         with _boost.Grower(X, bins, limits, y=np.zeros(n)) as grower:
             grower.pair[:, 0], grower.pair[:, 1] = g, h
             grower.exact[:, 0], grower.exact[:, 1] = g, h

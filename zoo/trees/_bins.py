@@ -14,8 +14,14 @@ from numba import njit
 MAX_BINS = 255
 SAMPLE = 65_536
 """Rows from which quantiles are taken."""
-BLOCK = 16_384
+BLOCK = 2048
 """Rows that one thread encodes at a time."""
+SMALL = 16
+"""Most cells of a column that may share a byte with others."""
+GLANCE = 4096
+"""Rows that are looked at before all rows are."""
+MOST_OPEN = 8
+"""Groups that a column is tried with."""
 
 
 class Bins(NamedTuple):
@@ -89,44 +95,53 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
 
 
 @njit(cache=True, nogil=True)
-def _encode(X, s, e, tables, n_edges, n_bins, is_cat, cols, rows, missing):
-    """Codes of rows s .. e. A bisection without branches runs over 64 rows at a time."""
-    p = X.shape[1]
-    v = np.empty(64)
+def _encode(x, start, tables, n_edges, n_bins, is_cat, cols, missing):
+    """Codes of a block of columns x (p, m). A bisection without branches runs over 64 rows at a time."""
+    p, m = x.shape
     at = np.zeros(64, dtype=np.uint32)
-    for a in range(s, e, 64):
-        m = min(64, e - a)
-        for j in range(p):
-            for i in range(m):
-                v[i] = X[a + i, j]
+    for j in range(p):
+        table, edges, last = tables[j], n_edges[j], n_bins[j]
+        top = np.uint32(1)
+        while top * np.uint32(2) <= edges:
+            top *= np.uint32(2)
+        for a in range(0, m, 64):
+            v = x[j, a : min(m, a + 64)]
+            out = cols[j, start + a : start + min(m, a + 64)]
+            k = v.shape[0]
+            half = top
+            for i in range(k):
                 at[i] = 0
-            table = tables[j]
-            half = np.uint32(1)
-            while half * np.uint32(2) <= n_edges[j]:
-                half *= np.uint32(2)
             while half > np.uint32(0):
-                for i in range(64):
+                for i in range(k):
                     # Beyond the last edge the table is infinite, and no search passes it.
                     up = table[at[i] + half - np.uint32(1)] < v[i]
                     at[i] += half * np.uint32(up)
                 half >>= np.uint32(1)
-            out = cols[j, a : a + m]
-            for i in range(m):
+            for i in range(k):
                 out[i] = at[i]
             if is_cat[j]:
-                for i in range(m):
-                    if at[i] >= n_edges[j] or table[at[i]] != v[i]:
-                        out[i] = n_bins[j]
+                for i in range(k):
+                    if at[i] >= edges or table[at[i]] != v[i]:
+                        out[i] = last
                         missing[j] = 1
             else:
-                for i in range(m):
+                for i in range(k):
                     if np.isnan(v[i]):
-                        out[i] = n_bins[j]
+                        out[i] = last
                         missing[j] = 1
+
+
+@njit(cache=True, nogil=True)
+def _weave(cols, s, e, rows):
+    """Turn columns of bytes into padded rows."""
+    p, wide = cols.shape[0], rows.shape[1]
+    for a in range(s, e, 64):
+        m = min(64, e - a)
+        for j in range(p):
             for i in range(m):
-                rows[a + i, j] = out[i]
-        for j in range(p, rows.shape[1]):
-            for i in range(m):
+                rows[a + i, j] = cols[j, a + i]
+        for i in range(m):
+            for j in range(p, wide):
                 rows[a + i, j] = 0
 
 
@@ -149,10 +164,9 @@ def width(p):
 
 
 def encode(X, bins, pool=None):
-    """Codes of X by column, by padded row, and which columns hold missing values."""
+    """Codes of X, a row for each column, and which columns hold missing values."""
     n, p = X.shape
     cols = np.empty((p, n), dtype=np.uint8)
-    rows = aligned((n, width(p)), np.uint8)
     missing = np.zeros(p, dtype=np.uint8)
     tables = np.full((p, 512), np.inf)
     n_edges = np.array([e.size for e in bins.edges], dtype=np.int64)
@@ -160,8 +174,99 @@ def encode(X, bins, pool=None):
         tables[j, : e.size] = e
 
     def block(s):
-        e = min(n, s + BLOCK)
-        _encode(X, s, e, tables, n_edges, bins.n_bins, bins.is_cat, cols, rows, missing)
+        x = np.ascontiguousarray(X[s : s + BLOCK].T, dtype=np.float64)
+        _encode(x, s, tables, n_edges, bins.n_bins, bins.is_cat, cols, missing)
 
     list((map if pool is None else pool.map)(block, range(0, n, BLOCK)))
-    return cols, rows, missing
+    return cols, missing
+
+
+def weave(cols, pool=None):
+    """Padded rows, a byte for each column."""
+    p, n = cols.shape
+    rows = aligned((n, width(p)), np.uint8)
+
+    def block(s):
+        _weave(cols, s, min(n, s + BLOCK), rows)
+
+    list((map if pool is None else pool.map)(block, range(0, n, BLOCK)))
+    return rows
+
+
+class Groups(NamedTuple):
+    """Columns of few values that share a byte: the byte numbers the tuples that occur."""
+
+    bytes: np.ndarray  # uint8 (groups, n)
+    cells: np.ndarray  # int64 (groups): different bytes
+    group: np.ndarray  # int64 (p)
+    rest: np.ndarray  # int64 (p): the bin that is not listed, -1 for a column alone
+    listed: np.ndarray  # int64 (p + 1): where a column's bytes are listed
+    byte: np.ndarray  # uint8: bytes that stand for another bin than ``rest``
+    bin: np.ndarray  # uint8: that bin
+
+
+def find_groups(cols, cells):
+    """Put columns of few values together where few of their combinations occur.
+
+    Columns that exclude each other (a category spelled out as zeros and ones) and products of a
+    few small columns alike: a histogram then adds one number a row instead of one a column, and
+    sums of its cells are each column's own histogram, exactly.
+    """
+    p, n = cols.shape
+    step = -(-n // GLANCE)
+    parts = []  # members, bytes, bins of each byte (bytes, members), sum of their cells
+    alone = []
+    for j in range(p):
+        c = int(cells[j])
+        if c > SMALL:
+            alone.append(j)
+            continue
+        for part in parts:
+            members, byte, bins, total = part
+            limit = min(256, max(64, 2 * (total + c)))
+            if _occurring(byte[::step], cols[j, ::step], c, len(bins)).sum() > limit:
+                continue
+            seen = _occurring(byte, cols[j], c, len(bins))
+            at = np.flatnonzero(seen)
+            if len(at) > limit:
+                continue
+            new = np.zeros(len(seen), np.uint8)
+            new[at] = np.arange(len(at))
+            part[0] = [*members, j]
+            part[1] = new[byte.astype(np.uint16) * np.uint16(c) + cols[j]]
+            part[2] = np.column_stack([bins[at // c], (at % c).astype(np.uint8)])
+            part[3] = total + c
+            break
+        else:
+            if len(parts) == MOST_OPEN:
+                alone.append(j)
+            else:
+                parts.append([[j], cols[j], np.arange(c, dtype=np.uint8)[:, None], c])
+    alone += [part[0][0] for part in parts if len(part[0]) == 1]
+    parts = [part for part in parts if len(part[0]) > 1]
+    alone.sort()
+    group, rest = np.empty(p, np.int64), np.full(p, -1)
+    group[alone] = np.arange(len(alone))
+    bytes_of, bins_of = [np.empty(0, np.uint8)] * p, [np.empty(0, np.uint8)] * p
+    for g, (members, _, bins, _) in enumerate(parts):
+        for i, j in enumerate(members):
+            group[j] = len(alone) + g
+            rest[j] = np.bincount(bins[:, i]).argmax()
+            at = np.flatnonzero(bins[:, i] != rest[j])
+            bytes_of[j], bins_of[j] = at.astype(np.uint8), bins[at, i]
+    return Groups(
+        bytes=np.concatenate([cols[alone], *(part[1][None] for part in parts)]) if parts else cols,
+        cells=np.array([*(cells[j] for j in alone), *(len(part[2]) for part in parts)], np.int64),
+        group=group,
+        rest=rest,
+        listed=np.append(0, np.cumsum([len(b) for b in bytes_of])),
+        byte=np.concatenate(bytes_of),
+        bin=np.concatenate(bins_of),
+    )
+
+
+def _occurring(byte, code, c, n_bytes):
+    """Tell which of the combinations byte * c + code occur."""
+    seen = np.zeros(n_bytes * c, bool)
+    seen[byte.astype(np.uint16) * np.uint16(c) + code] = True
+    return seen

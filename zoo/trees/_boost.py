@@ -65,7 +65,9 @@ class Grower:
     def __init__(self, X, bins, limits, *, y, w=None, n_scores=1, softmax=False, threads=1):
         n, p = X.shape
         pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        cols, rows, has_missing = _bins.encode(X, bins, pool)
+        cols, has_missing = _bins.encode(X, bins, pool)
+        groups = _bins.find_groups(cols, bins.n_bins + has_missing)
+        rows = _bins.weave(groups.bytes, pool)
         if pool is not None:
             pool.shutdown()
         leaves = max(1, min(limits.max_leaves or n, n))
@@ -73,7 +75,7 @@ class Grower:
             leaves = min(leaves, 2**limits.max_depth)
         # Histograms of waiting leaves are a convenience: beyond 64 MiB they are computed again.
         # Whole cache lines a column, and one to spare.
-        cells = (bins.n_bins + 1 + 7) // 8 * 8 + 8
+        cells = (groups.cells + 7) // 8 * 8 + 8
         size = int(cells.sum())
         slots = max(3, min(leaves + 2, (64 << 20) // (size * 8)))
         chunks = -(-n // _grow.CHUNK)
@@ -90,6 +92,12 @@ class Grower:
             is_cat=bins.is_cat,
             monotone=np.ascontiguousarray(mono, dtype=np.int8),
             features=np.arange(p),
+            groups=np.arange(len(cells)),
+            group=groups.group,
+            rest=groups.rest,
+            listed=groups.listed,
+            listed_byte=groups.byte,
+            listed_bin=groups.bin,
             offset=np.append(0, np.cumsum(cells)),
             sets=sets,
             y=np.ascontiguousarray(y, dtype=np.float64),
@@ -101,10 +109,11 @@ class Grower:
             touched=np.full(threads, -1, dtype=np.int64),
         )
         shapes = dict(
-            score=(n_scores, n), norm=n if softmax else 0, order=n, spare=n, parts=(chunks, 4),
+            score=(n_scores, n), norm=(2, n if softmax else 0), order=n, spare=n, parts=(chunks, 4),
             sums=(chunks, 4), found_gain=(2, p), found=(2, p, 4), found_set=(2, p, 4), side=(2, 4),
-            bound=(2, 2), allowed=(2, p), scratch=(threads, 3, _grow.CELLS),
-            cum=(threads, _grow.CELLS), counts=(threads, _grow.CELLS),
+            bound=(2, 2), allowed=(2, p), scratch=(threads, 6, _grow.CELLS),
+            cum=(threads, _grow.BATCH + _grow.CELLS),
+            batch=(threads, 2, _grow.SCAN_BLOCK), counts=(threads, _grow.CELLS), own=(threads, _grow.CELLS),
             lanes=(threads, 2, _grow.CHUNK), draw=p, leaf_start=leaves, leaf_end=leaves,
             leaf_node=leaves, leaf_value=leaves, gate=24, set=(nodes, 4), open=leaves + 1,
             node_allowed=(nodes if len(sets) else 0, p), free=slots,
@@ -125,7 +134,8 @@ class Grower:
             assert array.flags.c_contiguous, name
             self.table[_grow.ADDRESS[name]] = array.ctypes.data
         self._set(
-            N=n, P=p, SIZE=size, WIDTH=rows.shape[1], THREADS=threads, SLOTS=slots, MAX_LEAVES=leaves,
+            N=n, P=p, G=len(cells), SIZE=size, WIDTH=rows.shape[1], THREADS=threads, SLOTS=slots,
+            MAX_LEAVES=leaves,
             N_SETS=len(sets), EXACT=n <= EXACT_ROWS, N_SCORES=n_scores, WEIGHTED=w is not None,
             MAX_DEPTH=limits.max_depth, POLICY=limits.policy, PER_NODE=limits.per_node,
         )  # fmt: skip
@@ -174,6 +184,10 @@ class Grower:
             self.order[: len(rows)] = rows
         m = self.p if features is None else len(features)
         self.arrays["features"][:m] = np.arange(self.p) if features is None else features
+        g = len(self.arrays["groups"])
+        used = np.arange(g) if features is None else np.unique(self.arrays["group"][features])
+        self.arrays["groups"][: len(used)] = used
+        self._set(N_GROUPS=len(used))
         self._set(IS_COUNTED=counted, SEED=seed, N_ROWS=0 if rows is None else len(rows), N_FEATURES=m)
         if loss is None:
             self._enter(_grow.GROW)

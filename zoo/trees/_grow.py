@@ -33,8 +33,10 @@ CHUNK = 8192
 """Rows of one chunk. Fixed: partial sums of floats must not depend on the thread count."""
 SERIAL = 4096
 """Nodes below this many rows are not worth a shared job."""
-SCAN_BLOCK = 4
+SCAN_BLOCK = 8
 """Features of one chunk of a scan."""
+BATCH = 4 * CELLS
+"""Cells whose gains are computed at a time: columns of few bins fill no vector by themselves."""
 
 # What is asked for at the door.
 HELP, STOP_HELP, GRADIENTS, GROW, GRADIENTS_AND_GROW, ADD = range(6)
@@ -52,8 +54,10 @@ UNKNOWN = 2
 NUMBERS = [
     # sizes
     *("N", "P", "WIDTH", "THREADS", "SLOTS", "MAX_LEAVES", "N_SETS", "N_SCORES", "WEIGHTED"),
+    "G",
     # what the caller asks for
     *("MAX_DEPTH", "POLICY", "PER_NODE", "KIND", "K", "N_ROWS", "N_FEATURES", "SEED"),
+    "N_GROUPS",
     "IS_COUNTED",
     # what the grower leaves behind
     *("N_NODES", "N_LEAVES"),
@@ -64,23 +68,29 @@ NUMBERS = [
     *("N_LEFT", "OWN", "OTHER", "LARGE", "SMALL", "STATE", "DIRECT"),
 ]
 ARRAYS = dict(
-    rows="uint8",  # (n, width)
+    rows="uint8",  # (n, width): a byte for each group of columns (see ``_bins.find_groups``)
     cols="uint8",  # (p, n)
     n_bins="int64",  # (p): cells without the one for missing values, which follows them
     has_missing="uint8",  # (p)
     is_cat="uint8",  # (p)
     monotone="int8",  # (p)
     features="int64",  # (p): the first N_FEATURES are used by this tree
+    groups="int64",  # (G): the first N_GROUPS hold the columns of this tree
+    group="int64",  # (p): the group of each column
+    rest="int64",  # (p): the bin that is not listed, or -1 for a column alone in its group
+    listed="int64",  # (p + 1): where a column's bytes are listed with the bins they stand for
+    listed_byte="uint8",
+    listed_bin="uint8",
     sets="uint8",  # (N_SETS, p): interaction constraints
     y="float64",  # (n)
     w="float64",  # (n) or (0)
     score="float64",  # (N_SCORES, n)
-    norm="float64",  # (n) or (0): log sum exp of the scores, for softmax
+    norm="float64",  # (2, n) or (0): largest score of a row, 1 / sum exp of what it exceeds
     gh="int64",  # (n): packed g and h
     pair="float32",  # (n, 2): g and h in the same memory, before they are packed
     order="uint32",  # (n): rows, grouped by leaf
     spare="uint32",  # (n)
-    offset="int64",  # (p + 1): first cell of each column in a histogram of SIZE cells
+    offset="int64",  # (G + 1): first cell of each group in a histogram of SIZE cells
     pool="int64",  # (slots, SIZE)
     private="int64",  # (threads, SIZE)
     touched="int64",  # (threads): the job for which the private histogram holds sums
@@ -92,9 +102,11 @@ ARRAYS = dict(
     side="int64",  # (2, 4): slot, start, end, packed sum of the leaves under scan
     bound="float64",  # (2, 2): lowest and highest value a leaf may take
     allowed="uint8",  # (2, p)
-    scratch="float64",  # (threads, 3, CELLS)
-    cum="int64",  # (threads, CELLS)
+    scratch="float64",  # (threads, 6, CELLS)
+    cum="int64",  # (threads, BATCH + CELLS): of a batch, and of one column
+    batch="int64",  # (threads, 2, SCAN_BLOCK): columns under scan and their first cells
     counts="int64",  # (threads, CELLS)
+    own="int64",  # (threads, CELLS): cells of one column, from those of its group
     lanes="float32",  # (threads, 2, CHUNK)
     draw="int64",  # (p)
     leaf_start="int64",  # (leaves)
@@ -154,6 +166,7 @@ REALS = [
     N_SETS,
     N_SCORES,
     WEIGHTED,
+    G,
     MAX_DEPTH,
     POLICY,
     PER_NODE,
@@ -162,6 +175,7 @@ REALS = [
     N_ROWS,
     N_FEATURES,
     SEED,
+    N_GROUPS,
     IS_COUNTED,
     N_NODES,
     N_LEAVES,
@@ -191,7 +205,7 @@ REALS = [
     SMALL,
     STATE,
     DIRECT,
-) = range(46)
+) = range(48)
 (
     _rows,
     _cols,
@@ -200,6 +214,12 @@ REALS = [
     _is_cat,
     _monotone,
     _features,
+    _groups,
+    _group,
+    _rest,
+    _listed,
+    _listed_byte,
+    _listed_bin,
     _sets,
     _y,
     _w,
@@ -223,7 +243,9 @@ REALS = [
     _allowed,
     _scratch,
     _cum,
+    _batch,
     _counts,
+    _own,
     _lanes,
     _draw,
     _leaf_start,
@@ -254,7 +276,7 @@ REALS = [
     _parent,
     _free,
     _exact,
-) = range(46, 107)
+) = range(48, 117)
 (
     LAM,
     ALPHA,
@@ -268,7 +290,7 @@ REALS = [
     CAT_SMOOTH,
     COUNTED,
 ) = range(11)
-TABLE = 107
+TABLE = 117
 PLACE = {name: i for i, name in enumerate(NUMBERS)}
 ADDRESS = {name: len(NUMBERS) + i for i, name in enumerate(ARRAYS)}
 REAL = {name: i for i, name in enumerate(REALS)}
@@ -360,6 +382,16 @@ def _as_float(typingctx, bits):
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), codegen
+
+
+@intrinsic
+def _as_double(typingctx, bits):
+    """Read the bits of an int64 as a float64."""
+
+    def codegen(context, builder, sig, args):
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), codegen
 
 
 @intrinsic
@@ -471,10 +503,11 @@ def _gradient(t, real, chunk, tid):
             g[i] = p - np.float32(y[i])
             h[i] = p
     elif kind == SOFTMAX:
-        norm = _f64(t, _norm, n)[s:e]
+        norm = _f64(t, _norm, 2 * n)
+        top, inverse = norm[s:e], norm[n + s : n + e]
         c = np.float64(k)
         for i in range(m):
-            p = _exp(np.float32(f[i] - norm[i]))
+            p = _exp(np.float32(f[i] - top[i])) * np.float32(inverse[i])
             g[i] = p - np.float32(y[i] == c)
             h[i] = max(option * p * (one - p), np.float32(1e-16))
     elif kind == SQUARED:
@@ -525,7 +558,8 @@ def _gradient_exact(t, real, s, e):
             h = np.exp(f)
             g = h - y[i]
         elif kind == SOFTMAX:
-            q = np.exp(f - _f64(t, _norm, n)[i])
+            norm = _f64(t, _norm, 2 * n)
+            q = np.exp(f - norm[i]) * norm[n + i]
             g = q - (1.0 if y[i] == k else 0.0)
             h = max(option * q * (1.0 - q), 1e-16)
         else:
@@ -553,20 +587,34 @@ def _pack(t, real, chunk):
         gh[i] = (g << 32) + h
 
 
-@inner
-def _normalise(t, chunk):
-    """Log of the sum of exponentials of the class scores of each row."""
+@inner_fast
+def _normalise(t, chunk, tid):
+    """Largest score of each row, and one over the sum of exponentials of what it exceeds."""
     n, n_scores = t[N], t[N_SCORES]
-    score, norm = _f64(t, _score, n_scores * n), _f64(t, _norm, n)
-    for i in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
-        top = score[i]
-        for k in range(1, n_scores):
-            top = max(top, score[k * n + i])
-        z = 0.0
-        for k in range(n_scores):
-            a = score[k * n + i] - top
-            z += np.exp(a) if t[EXACT] else np.float64(_exp(np.float32(a)))
-        norm[i] = top + np.log(z)
+    s, e = chunk * CHUNK, min(n, (chunk + 1) * CHUNK)
+    m = e - s
+    score, norm = _f64(t, _score, n_scores * n), _f64(t, _norm, 2 * n)
+    top, inverse = norm[s:e], norm[n + s : n + e]
+    z = _f32(t, _lanes, t[THREADS] * 2 * CHUNK)[tid * 2 * CHUNK : tid * 2 * CHUNK + m]
+    for i in range(m):
+        top[i] = score[s + i]
+        z[i] = 0.0
+        inverse[i] = 0.0
+    # Classes outside, rows inside: that is what the processor does eight at a time.
+    for k in range(1, n_scores):
+        f = score[k * n + s : k * n + e]
+        for i in range(m):
+            top[i] = f[i] if f[i] > top[i] else top[i]
+    for k in range(n_scores):
+        f = score[k * n + s : k * n + e]
+        if t[EXACT]:
+            for i in range(m):
+                inverse[i] += np.exp(f[i] - top[i])
+        else:
+            for i in range(m):
+                z[i] += _exp(np.float32(f[i] - top[i]))
+    for i in range(m):
+        inverse[i] = 1.0 / (inverse[i] if t[EXACT] else np.float64(z[i]))
 
 
 @inner
@@ -598,8 +646,8 @@ def _add_listed(hist, offset, flat, wide, gh, order, s, e, p):
 
 
 @inner
-def _add_listed_some(hist, offset, flat, wide, gh, order, s, e, features, m):
-    """Add listed rows to the histograms of m chosen features."""
+def _add_listed_some(hist, offset, flat, wide, gh, order, s, e, groups, m):
+    """Add listed rows to the histograms of m chosen groups of columns."""
     width = np.uint64(wide)
     last = np.uint64(e - 1)
     for i in range(np.uint64(s), np.uint64(e)):
@@ -610,22 +658,22 @@ def _add_listed_some(hist, offset, flat, wide, gh, order, s, e, features, m):
         v = gh[r]
         at = r * width
         for q in range(m):
-            j = np.uint64(features[q])
+            j = np.uint64(groups[q])
             hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
 
 
 @inner
 def _fill(t, hist, kind, s, e):
     """Add a piece of rows to a histogram."""
-    n, p, m, wide = t[N], t[P], t[N_FEATURES], t[WIDTH]
-    offset = _i64(t, _offset, p + 1)
+    n, groups, m, wide = t[N], t[G], t[N_GROUPS], t[WIDTH]
+    offset = _i64(t, _offset, groups + 1)
     rows, gh, order = _u8(t, _rows, n * wide), _i64(t, _gh, n), _u32(t, _order, n)
-    if m < p:
-        _add_listed_some(hist, offset, rows, wide, gh, order, s, e, _i64(t, _features, p), m)
+    if m < groups:
+        _add_listed_some(hist, offset, rows, wide, gh, order, s, e, _i64(t, _groups, groups), m)
     elif kind == ROOT:
-        _add_rows(hist, offset, rows, wide, gh, s, e, p)
+        _add_rows(hist, offset, rows, wide, gh, s, e, groups)
     else:
-        _add_listed(hist, offset, rows, wide, gh, order, s, e, p)
+        _add_listed(hist, offset, rows, wide, gh, order, s, e, groups)
 
 
 @inner
@@ -754,8 +802,33 @@ def _largest(bits, m):
 
 
 @inner
-def _scan(t, real, side, j, tid):
-    """Best split of one leaf by one feature.
+def _cells(t, slot, total, j, cells, tid):
+    """Histogram of one column in a leaf: a view, or sums over the bytes of its group."""
+    p, groups, size = t[P], t[G], t[SIZE]
+    q = _i64(t, _group, p)[j]
+    offset = _i64(t, _offset, groups + 1)
+    first = slot * size
+    shared = _i64(t, _pool, t[SLOTS] * size)[first + offset[q] : first + offset[q + 1]]
+    rest = _i64(t, _rest, p)[j]
+    if rest < 0:
+        return shared
+    own = _i64(t, _own, t[THREADS] * CELLS)[tid * CELLS : (tid + 1) * CELLS]
+    for b in range(cells):
+        own[b] = 0
+    listed = _i64(t, _listed, p + 1)
+    s, e = listed[j], listed[j + 1]
+    byte, b = _u8(t, _listed_byte, e), _u8(t, _listed_bin, e)
+    for i in range(np.uint64(s), np.uint64(e)):
+        v = shared[np.uint64(byte[i])]
+        own[np.uint64(b[i])] += v
+        total -= v
+    own[rest] = total
+    return own
+
+
+@inner
+def _scan(t, real, side, j, tid, floor):
+    """Best split of one leaf by one feature; none if it gains no more than ``floor``.
 
     Sums stay in the whole numbers of the histogram; lam and the limits are scaled instead.
     """
@@ -773,21 +846,20 @@ def _scan(t, real, side, j, tid):
     if real[COUNTED] != 0.0:
         min_h, sure_h = max(min_h, real[MIN_N]), 0.0
     n_rows = end - start
-    offset = _i64(t, _offset, p + 1)
-    first = slot * t[SIZE]
-    hist = _i64(t, _pool, t[SLOTS] * t[SIZE])[first + offset[j] : first + offset[j + 1]]
     n_bins = _i64(t, _n_bins, p)[j]
     has_missing = _u8(t, _has_missing, p)[j]
     cells = n_bins + np.int64(has_missing)
+    hist = _cells(t, slot, total, j, cells, tid)
     row = side * p + j
     out = _i64(t, _found, 8 * p)[4 * row : 4 * row + 4]
     found_gain = _f64(t, _found_gain, 2 * p)
     counted = False
     counts = _i64(t, _counts, t[THREADS] * CELLS)[tid * CELLS : (tid + 1) * CELLS]
-    cum = _i64(t, _cum, t[THREADS] * CELLS)[tid * CELLS : (tid + 1) * CELLS]
-    scratch = _f64(t, _scratch, t[THREADS] * 3 * CELLS)
-    gain = scratch[3 * tid * CELLS : (3 * tid + 1) * CELLS]
-    bits = _i64(t, _scratch, t[THREADS] * 3 * CELLS)[3 * tid * CELLS : (3 * tid + 1) * CELLS]
+    cum = _i64(t, _cum, t[THREADS] * 5 * CELLS)[(5 * tid + 4) * CELLS : (5 * tid + 5) * CELLS]
+    own = 6 * tid * CELLS
+    scratch = _f64(t, _scratch, t[THREADS] * 6 * CELLS)[own : own + 6 * CELLS]
+    gain = scratch[:CELLS]
+    bits = _i64(t, _scratch, t[THREADS] * 6 * CELLS)[own : own + CELLS]
     tg, th = _g(total), _h(total)
     mono = _i8(t, _monotone, p)[j]
     unit = sg / sh  # a leaf value times this is the value in the histogram's numbers
@@ -802,8 +874,7 @@ def _scan(t, real, side, j, tid):
     best = parent * (1.0 + TIE) + 1e-9
 
     is_cat = _u8(t, _is_cat, p)[j]
-    rank = scratch[(3 * tid + 1) * CELLS : (3 * tid + 2) * CELLS]
-    key = scratch[(3 * tid + 2) * CELLS : (3 * tid + 3) * CELLS]
+    rank, key = scratch[4 * CELLS : 5 * CELLS], scratch[5 * CELLS :]
     acc = np.int64(0)
     if is_cat:
         smooth = real[CAT_SMOOTH] * sh
@@ -852,14 +923,11 @@ def _scan(t, real, side, j, tid):
                     if mono * (cr - cl) >= 0.0:
                         gain[b] = _fall(gl, hl, lam, alpha, cl) + _fall(gr, hr, lam, alpha, cr)
         while True:
-            top = _largest(bits, m)
-            if top <= 0:
+            top = _as_double(_largest(bits, m))
+            if not top > max(best, floor + parent):
                 break
-            b = 0
-            while bits[b] != top:
-                b += 1
             # Cuts that differ by rounding alone are equal: the first of them is taken.
-            equal = gain[b] * (1.0 - TIE)
+            equal = top * (1.0 - TIE)
             b = 0
             while gain[b] < equal:
                 b += 1
@@ -897,12 +965,115 @@ def _scan(t, real, side, j, tid):
 
 
 @inner
+def _scan_batch(t, real, side, m, cells, tid, floor):
+    """Take the best cuts of m batched columns; return the most that any has gained."""
+    p = t[P]
+    sides = _i64(t, _side, 8)
+    total = sides[4 * side + 3]
+    lam, min_h = real[LAM] * real[SCALE_H], real[MIN_H] * real[SCALE_H] * (1.0 - 1e-6)
+    sure_h = (real[MIN_N] - 0.5) * real[MAX_H] * real[SCALE_H]
+    if real[COUNTED] != 0.0:
+        min_h, sure_h = max(min_h, real[MIN_N]), 0.0
+    cum = _i64(t, _cum, t[THREADS] * 5 * CELLS)[5 * tid * CELLS : 5 * tid * CELLS + BATCH]
+    gain = _f64(t, _scratch, t[THREADS] * 6 * CELLS)[6 * tid * CELLS :]
+    bits = _i64(t, _scratch, t[THREADS] * 6 * CELLS)[6 * tid * CELLS :]
+    batch = _i64(t, _batch, t[THREADS] * 2 * SCAN_BLOCK)[2 * tid * SCAN_BLOCK :]
+    found, found_gain = _i64(t, _found, 8 * p), _f64(t, _found_gain, 2 * p)
+    tg, th = _g(total), _h(total)
+    parent = tg * tg / (th + lam + 1e-30)
+    # Rounding must not turn a useless split into a useful one.
+    least = parent * (1.0 + TIE) + 1e-9
+    _gains(cum, cells, np.int64(0), total, lam, min_h, gain)
+    again = False
+    for i in range(m):
+        s = batch[2 * i + 1]
+        e = batch[2 * i + 3] if i < m - 1 else cells
+        top = _as_double(_largest(bits[s:], e - s))
+        if not top > max(least, floor + parent):
+            continue
+        # Cuts that differ by rounding alone are equal: the first of them is taken.
+        equal, at = top * (1.0 - TIE), s
+        while gain[at] < equal:
+            at += 1
+        if gain[at] <= least:
+            continue
+        row = side * p + batch[2 * i]
+        hl = _h(cum[at])
+        if min(hl, th - hl) < sure_h:
+            # Rows must be counted, by a function that needs the memory of this batch.
+            found_gain[row] = 0.0
+            again = True
+            continue
+        floor = gain[at] - parent
+        found_gain[row] = floor
+        found[4 * row], found[4 * row + 1], found[4 * row + 2] = at - s, UNKNOWN, cum[at]
+        found[4 * row + 3] = 0
+    if again:
+        for i in range(m):
+            row = side * p + batch[2 * i]
+            if found_gain[row] == 0.0:
+                found_gain[row] = -1.0
+                _scan(t, real, side, batch[2 * i], tid, 0.0)
+    return floor
+
+
+@inner
+def _scan_block(t, real, side, a, b, tid):
+    """Best splits of one leaf by the features at places a .. b.
+
+    Ordinary columns (numbers, none missing in this leaf, no constraint) are batched; the others go
+    through ``_scan``, and so do cuts whose rows have to be counted.
+    """
+    p, size, groups = t[P], t[SIZE], t[G]
+    features, found_gain = _i64(t, _features, p), _f64(t, _found_gain, 2 * p)
+    allowed, is_cat, monotone = _u8(t, _allowed, 2 * p), _u8(t, _is_cat, p), _i8(t, _monotone, p)
+    n_bins, has_missing = _i64(t, _n_bins, p), _u8(t, _has_missing, p)
+    sides, bound = _i64(t, _side, 8), _f64(t, _bound, 4)
+    total = sides[4 * side + 3]
+    pool = _i64(t, _pool, t[SLOTS] * size)[sides[4 * side] * size : (sides[4 * side] + 1) * size]
+    offset, group, rest = _i64(t, _offset, groups + 1), _i64(t, _group, p), _i64(t, _rest, p)
+    cum = _i64(t, _cum, t[THREADS] * 5 * CELLS)[5 * tid * CELLS : 5 * tid * CELLS + BATCH]
+    batch = _i64(t, _batch, t[THREADS] * 2 * SCAN_BLOCK)[2 * tid * SCAN_BLOCK :]
+    ordinary = real[ALPHA] == 0.0 and bound[2 * side] == -np.inf and bound[2 * side + 1] == np.inf
+    # A later feature that gains no more than an earlier one is never chosen.
+    floor, m, at = 0.0, 0, 0
+    for q in range(a, b):
+        j = features[q]
+        found_gain[side * p + j] = -1.0
+        if not allowed[side * p + j]:
+            continue
+        cells = n_bins[j] + np.int64(has_missing[j])
+        first = offset[group[j]]
+        hist = pool[first : first + cells]
+        if rest[j] >= 0:
+            hist = _cells(t, sides[4 * side], total, j, cells, tid)
+        plain = ordinary and not is_cat[j] and monotone[j] == 0
+        if not plain or (has_missing[j] and hist[n_bins[j]] != 0):
+            _scan(t, real, side, j, tid, 0.0)
+            continue
+        if rest[j] >= 0 and hist[rest[j]] == total:
+            # All in one bin, unless others cancel, which gains nothing either.
+            continue
+        batch[2 * m], batch[2 * m + 1] = j, at
+        m += 1
+        acc = np.int64(0)
+        for c in range(n_bins[j] - 1):
+            acc += hist[c]
+            cum[at] = acc
+            at += 1
+        if at > BATCH - CELLS:
+            floor = _scan_batch(t, real, side, m, at, tid, floor)
+            m, at = 0, 0
+    _scan_batch(t, real, side, m, at, tid, floor)
+
+
+@inner
 def _do(t, real, chunk, tid, generation):
     """Do one chunk of the job that is posted."""
-    n, p, kind = t[N], t[P], t[JOB]
+    n, kind = t[N], t[JOB]
     if kind == GRADIENT:
         if t[KIND] == SOFTMAX and t[K] == 0:
-            _normalise(t, chunk)
+            _normalise(t, chunk, tid)
         _gradient(t, real, chunk, tid)
         if t[EXACT] and t[KIND] != OUTSIDE:
             _gradient_exact(t, real, chunk * CHUNK, min(n, (chunk + 1) * CHUNK))
@@ -927,13 +1098,7 @@ def _do(t, real, chunk, tid, generation):
         per = (m + SCAN_BLOCK - 1) // SCAN_BLOCK
         side = chunk // per
         a = (chunk % per) * SCAN_BLOCK
-        features, gain = _i64(t, _features, p), _f64(t, _found_gain, 2 * p)
-        allowed = _u8(t, _allowed, 2 * p)
-        for q in range(a, min(m, a + SCAN_BLOCK)):
-            j = features[q]
-            gain[side * p + j] = -1.0
-            if allowed[side * p + j]:
-                _scan(t, real, side, j, tid)
+        _scan_block(t, real, side, a, min(m, a + SCAN_BLOCK), tid)
     elif kind == SPLIT:
         _split_rows(t, chunk)
     elif kind == MOVE:

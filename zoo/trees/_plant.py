@@ -27,8 +27,8 @@ def make_plot(X, max_bins, is_cat, w=None):
     exact = max_bins is None and n <= EXACT_ROWS
     bins = _bins.find_bins(X, max_bins or 255, is_cat, w, np.random.RandomState(0))
     if not exact:
-        _, rows, _ = _bins.encode(X, bins)
-        return Plot(rows[:, :p], bins.n_bins, bins.is_cat, None, bins.edges)
+        cols, _ = _bins.encode(X, bins)
+        return Plot(_bins.weave(cols)[:, :p], bins.n_bins, bins.is_cat, None, bins.edges)
     codes = np.empty((n, p), np.uint16)
     values, n_codes = [], np.empty(p, np.int64)
     for j in range(p):
