@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 
 from zoo.base import Estimator
 from zoo.inputs import Input, Table
@@ -196,8 +198,14 @@ class Forest(Growing, abstract=True):
     warm_start: bool = False
     n_jobs: Jobs = None
 
+    def _n_drawn(self, n):
+        """Return how many rows a tree draws; 0 means that it takes each once."""
+        if not self.bootstrap:
+            return 0
+        return n if self.max_samples is None else max(1, round(self.max_samples * n))
+
     def _learn_forest(self, X, y, w, resume, steps):
-        from zoo.trees import _model, _plant
+        from zoo.trees import _bags, _model, _plant
 
         if self.oob_score and not self.bootstrap:
             raise ValueError(
@@ -211,22 +219,19 @@ class Forest(Growing, abstract=True):
         if not resume:
             self.model_ = _model.empty_model()
             self.feature_importances_ = np.zeros(p)
-            self.seeds_ = np.empty(0, np.int64)
+            self.seeds_, self.n_drawn_ = np.empty(0, np.int64), np.empty(0, np.int64)
         done = len(self.seeds_)
         more = self.n_estimators - done if resume and self.warm_start else self.n_estimators
         seeds = rng.randint(2**31 - 1, size=done + max(more, 0))[done:]
-        m = n if self.max_samples is None else max(1, round(self.max_samples * n))
+        self.n_samples_fit_, m = n, self._n_drawn(n)
 
-        def draw(seed):
-            own = np.random.RandomState(seed)
-            if not self.bootstrap:
-                return np.arange(n), weight
-            count = np.bincount(own.randint(0, n, m), minlength=n)
+        def draw(seed, m):
+            count = _bags.bag(seed, n, m)
             ids = np.flatnonzero(count)
             return ids, count[ids] * weight[ids]
 
         def one(seed):
-            ids, own = draw(seed)
+            ids, own = draw(seed, m)
             return _plant.grow(plot, targets, own, self._rules(targets, own, p, int(seed)), ids)
 
         trees = []
@@ -249,6 +254,7 @@ class Forest(Growing, abstract=True):
         slim = [t._replace(gain=t.gain[:0], count=t.count[:0]) for t in trees]
         self.model_ = _plant.join(self.model_, slim, self.dtype_)
         self.seeds_ = np.concatenate([self.seeds_, seeds[: len(trees)]]).astype(np.int64)
+        self.n_drawn_ = np.append(self.n_drawn_, np.full(len(trees), m))
         if self.oob_score:
             self._set_oob(X, y, self._out_of_bag(X, draw), w)
 
@@ -260,12 +266,58 @@ class Forest(Growing, abstract=True):
         total = np.zeros((n, self.model_["value"].shape[1]))
         seen = np.zeros(n)
         codes = self._categories()
-        for t, seed in enumerate(self.seeds_):
+        for t, (seed, m) in enumerate(zip(self.seeds_, self.n_drawn_, strict=True)):
             out = np.ones(n, bool)
-            out[draw(seed)[0]] = False
+            out[draw(seed, m)[0]] = False
             part = _model.cut_model(self.model_, t, t + 1)
             leaf = _model.find_leaves(part, codes, X[out], self.n_jobs)[:, 0]
             total[out] += self.model_["value"][leaf]
             seen += out
         with np.errstate(invalid="ignore"):
             return total / seen[:, None]
+
+    def _errors(self, values, y):
+        """Return the error of each row, given the value of its leaf and its target."""
+        raise NotImplementedError
+
+    def oob_importances(self, X: Any, y: Any, sample_weight: Any = None) -> Bunch:
+        """Measure how much worse trees predict rows they did not see when a column is permuted.
+
+        This is the mean decrease in accuracy (MDA). Unlike MDI it does not favour columns of many
+        values, and a column of noise gets about 0; columns that say the same share what they say.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in ``fit``
+            The training data.
+
+        Returns
+        -------
+        importances : Bunch
+            ``importances``, (d, trees): the rise of the share of wrong labels, or of the mean
+            squared error; ``importances_mean`` and ``importances_std`` over the trees.
+        """
+        from zoo.trees import _bags
+
+        check_is_fitted(self)
+        data = self._check_training(X, y, sample_weight, resume=True, classes=None)
+        X, y, w = data["X"], data["y"], data["w"]
+        n = len(X)
+        if n != self.n_samples_fit_ or not self.n_drawn_.any():
+            raise ValueError(
+                f"{type(self).__name__}: oob_importances needs the {self.n_samples_fit_} rows of the "
+                f"fit, and bootstrap=True there; got {n} rows."
+            )
+
+        def error(values, rows):
+            return np.average(self._errors(values, y[rows]), weights=None if w is None else w[rows])
+
+        rise = _bags.permuted_errors(
+            self.model_, self._categories(), X, lambda t: _bags.bag(self.seeds_[t], n, self.n_drawn_[t]),
+            self.seeds_, error, self.n_jobs,
+        )  # fmt: skip
+        return Bunch(
+            importances=rise,
+            importances_mean=np.nanmean(rise, axis=1),
+            importances_std=np.nanstd(rise, axis=1),
+        )
