@@ -33,6 +33,7 @@ from .registry import matching as matching
 from .sequence.rnn import RNNClassifier as RNNClassifier
 from .sequence.rnn import RNNRegressor as RNNRegressor
 from .svm.linear_svc import LinearSVC as LinearSVC
+from .svm.one_class_svm import OneClassSVM as OneClassSVM
 from .svm.svc import SVC as SVC
 from .svm.svr import SVR as SVR
 from .text.gpt import GPT as GPT

@@ -124,7 +124,7 @@ def ridge_sides(X, y, alphas):
             "coef_",
         ),
         (
-            lambda: RidgeCV(alphas=tuple(alphas), folds=5).fit(X, y),
+            lambda: RidgeCV(alphas=tuple(alphas), cv=5).fit(X, y),
             lambda: GridSearchCV(
                 linear_model.Ridge(), {"alpha": alphas}, cv=KFold(5),
                 scoring="neg_mean_squared_error",

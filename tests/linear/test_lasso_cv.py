@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn import linear_model
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from zoo.linear.lasso import Lasso
 from zoo.linear.lasso_cv import LassoCV
@@ -37,9 +37,22 @@ def test_the_last_fit_is_the_lasso_at_its_choice():
     np.testing.assert_allclose(m.coef_, one.coef_, atol=1e-6)
 
 
-def test_given_penalties_and_bad_folds():
+def test_given_penalties_and_bad_splits():
     X, y = problem()
     m = LassoCV(alphas=(0.01, 1.0, 0.1)).fit(X, y)
     np.testing.assert_array_equal(m.alphas_, [1.0, 0.1, 0.01])
-    with pytest.raises(ValueError, match="give 2 to 60"):
-        LassoCV(folds=61).fit(X, y)
+    with pytest.raises(ValueError, match="integer from 2 to 60"):
+        LassoCV(cv=61).fit(X, y)
+
+
+@pytest.mark.changes_global_random_state  # by scikit-learn
+@pytest.mark.parametrize(
+    "cv",
+    [None, KFold(3, shuffle=True, random_state=0), ShuffleSplit(4, random_state=0), TimeSeriesSplit(3)],
+)
+def test_cv_means_what_it_means_in_scikit_learn(cv):
+    X, y = problem()
+    theirs = linear_model.LassoCV(alphas=20, eps=0.05, cv=cv, tol=1e-10, max_iter=100_000).fit(X, y)
+    ours = LassoCV(n_alphas=20, eps=0.05, cv=cv, tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(ours.mse_path_, theirs.mse_path_, rtol=1e-4)
+    np.testing.assert_allclose(ours.alpha_, theirs.alpha_)

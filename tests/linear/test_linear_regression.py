@@ -150,3 +150,88 @@ def test_what_cannot_be_is_said():
         LinearRegression(solver="momentum", max_iter=3).fit(X, y)
     with pytest.raises(ValueError, match="finite"):
         LinearRegression(solver="gradient_descent", lr=1e3).fit(X, y)
+
+
+# -- devices ------------------------------------------------------------------------------------
+
+
+def through_torch(monkeypatch, device="cpu"):
+    """Make the fit go through torch as it does for a GPU, on any device."""
+    import torch
+
+    from zoo.devices import Arrays
+    from zoo.linear import _least_squares
+
+    monkeypatch.setattr(_least_squares, "arrays_on", lambda *_: Arrays(torch, device))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("targets", [None, 3])
+@pytest.mark.parametrize("solver", [*DIRECT, "gradient_descent", "momentum"])
+def test_torch_gives_the_same_numbers(solver, targets, weighted, monkeypatch):
+    X, y = problem(200, 6, targets)
+    X = X / X.std(axis=0)
+    w = np.random.default_rng(1).uniform(0.2, 2, len(y)) if weighted else None
+    ours = LinearRegression(solver=solver).fit(X, y, w)
+    through_torch(monkeypatch)
+    theirs = LinearRegression(solver=solver).fit(X, y, w)
+    for name in ("coef_", "intercept_", "sigma_"):
+        assert isinstance(getattr(theirs, name), type(getattr(ours, name)))
+        np.testing.assert_allclose(getattr(theirs, name), getattr(ours, name), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(theirs.standard_errors()[0], ours.standard_errors()[0], rtol=1e-7)
+
+
+def test_torch_finds_the_least_norm_too(monkeypatch):
+    X, y = problem(20, 50)
+    Z = np.hstack([X[:, :8], X[:, :8] @ np.ones((8, 2))])
+    expected = [LinearRegression().fit(A, y) for A in (X, Z)]
+    through_torch(monkeypatch)
+    for A, e in zip((X, Z), expected, strict=True):
+        m = LinearRegression().fit(A, y)
+        np.testing.assert_allclose(m.coef_, e.coef_, rtol=1e-6, atol=1e-9)
+        assert m.rank_ == e.rank_
+    with pytest.raises(ValueError, match="sparse; use device='cpu'"):
+        LinearRegression().fit(sparse.csr_array(X), y)
+
+
+def test_torch_descends_by_batches(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 5))
+    y = X @ rng.normal(size=5) + 2 + 0.3 * rng.normal(size=150)
+    kw = {"solver": "sgd", "tol": 1e-3, "random_state": 0}
+    ours = LinearRegression(**kw).fit(X, y)
+    through_torch(monkeypatch)
+    np.testing.assert_allclose(LinearRegression(**kw).fit(X, y).coef_, ours.coef_, rtol=1e-8)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_numbers():
+    X, y = problem(500, 20, 2)
+    ours, theirs = (LinearRegression(device=d).fit(X, y) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, rtol=1e-9)
+    np.testing.assert_allclose(theirs.standard_errors()[0], ours.standard_errors()[0], rtol=1e-8)
+
+
+# -- the equations in float32 -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1e5])
+def test_equations_in_float32_cost_no_digits(weighted, offset):
+    X, y = problem(900, 220)
+    X = (X - X.mean(axis=0)) * np.logspace(-3, 3, 220) + offset
+    w = np.random.default_rng(0).uniform(0.5, 2, 900) if weighted else None
+    size = X.std(axis=0)
+    theirs = linear_model.LinearRegression().fit((X - X.mean(axis=0)) / size, y, w)
+    ours = LinearRegression().fit(X, y, w)
+    np.testing.assert_allclose(ours.coef_ * size, theirs.coef_, rtol=1e-8, atol=1e-8)
+    qr = LinearRegression(solver="qr").fit(X, y, w)
+    np.testing.assert_allclose(ours.sigma_, qr.sigma_, rtol=1e-9)
+    np.testing.assert_allclose(ours.standard_errors()[0], qr.standard_errors()[0], rtol=1e-4)
+
+
+def test_ranges_that_float32_does_not_have():
+    X, y = problem(900, 220)
+    for scale in (1e-25, 1e25):
+        m = LinearRegression().fit(X * scale, y)
+        np.testing.assert_allclose(m.coef_ * scale, LinearRegression().fit(X, y).coef_, rtol=1e-8)

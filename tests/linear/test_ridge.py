@@ -89,3 +89,43 @@ def test_what_cannot_be_is_said():
         Ridge(alpha=0.0, solver="cholesky").fit(Z, y)
     with pytest.raises(ValueError, match="dense"):
         Ridge(solver="svd").fit(sparse.csr_array(X), y)
+
+
+def through_torch(monkeypatch):
+    import torch
+
+    from zoo.devices import Arrays
+    from zoo.linear import _least_squares
+
+    monkeypatch.setattr(_least_squares, "arrays_on", lambda *_: Arrays(torch, "cpu"))
+
+
+@pytest.mark.parametrize(("n", "d", "targets"), [(60, 8, None), (60, 8, 3), (20, 50, None)])
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_torch_gives_the_same_numbers(n, d, targets, solver, weighted, monkeypatch):
+    X, y = problem(n, d, targets)
+    w = np.random.default_rng(3).uniform(0.2, 3, n) if weighted else None
+    ours = Ridge(solver=solver).fit(X, y, w)
+    through_torch(monkeypatch)
+    theirs = Ridge(solver=solver).fit(X, y, w)
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(theirs.intercept_, ours.intercept_, rtol=1e-8)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_numbers():
+    for shape in ((500, 20, 2), (40, 90)):
+        X, y = problem(*shape)
+        ours, theirs = (Ridge(device=d).fit(X, y) for d in ("cpu", "cuda"))
+        np.testing.assert_allclose(theirs.coef_, ours.coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "d"), [(700, 230), (230, 700)])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_equations_in_float32_cost_no_digits(n, d, weighted):
+    X, y = problem(n, d)
+    w = np.random.default_rng(3).uniform(0.2, 3, n) if weighted else None
+    theirs = linear_model.Ridge(alpha=2.0, solver="svd").fit(X, y, w)
+    ours = Ridge(alpha=2.0).fit(X, y, w)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9, atol=1e-11)

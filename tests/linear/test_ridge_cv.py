@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.linear_model import RidgeCV as Oracle
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut, ShuffleSplit, TimeSeriesSplit
 
 from zoo.linear.ridge import Ridge
 from zoo.linear.ridge_cv import RidgeCV
@@ -47,7 +47,7 @@ def test_folds_are_those_of_a_grid_search(n, d, intercept):
         scoring="neg_mean_squared_error",
     ).fit(X, y)  # fmt: skip
     for Z in (X, sparse.csr_array(X)):
-        m = RidgeCV(alphas=ALPHAS, folds=5, fit_intercept=intercept).fit(Z, y)
+        m = RidgeCV(alphas=ALPHAS, cv=5, fit_intercept=intercept).fit(Z, y)
         np.testing.assert_allclose(m.scores_, search.cv_results_["mean_test_score"], rtol=1e-8)
         assert m.alpha_ == search.best_params_["alpha"]
         np.testing.assert_allclose(m.coef_, search.best_estimator_.coef_, rtol=1e-7, atol=1e-10)
@@ -73,7 +73,95 @@ def test_noise_asks_for_a_larger_penalty():
     assert noisy > clean
 
 
-def test_too_many_folds_are_refused():
+def splitters(n):
+    rng = np.random.default_rng(4)
+    shuffled = KFold(4, shuffle=True, random_state=0)
+    parts = [(np.arange(10, n), np.arange(10)), (rng.permutation(n)[: n // 2], np.arange(n // 2, n - 3))]
+    masks = [(np.arange(n) % 3 != k, np.arange(n) % 3 == k) for k in range(3)]
+    return [3, shuffled, ShuffleSplit(3, random_state=1), LeaveOneOut(), TimeSeriesSplit(3), parts, masks]
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (25, 60)])
+@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("intercept", [True, False])
+def test_cv_means_what_it_means_in_scikit_learn(n, d, which, intercept):
+    X, y = problem(n, d)
+    cv = splitters(n)[which]
+    search = GridSearchCV(
+        Ridge(fit_intercept=intercept), {"alpha": list(ALPHAS)}, cv=cv, scoring="neg_mean_squared_error"
+    ).fit(X, y)
+    for Z in (X, sparse.csr_array(X)):
+        m = RidgeCV(alphas=ALPHAS, cv=cv, fit_intercept=intercept).fit(Z, y)
+        np.testing.assert_allclose(m.scores_, search.cv_results_["mean_test_score"], rtol=1e-8)
+        assert m.alpha_ == search.best_params_["alpha"]
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (25, 60)])
+def test_weighted_folds_are_weighted_fits(n, d):
+    X, y = problem(n, d)
+    w = np.random.default_rng(1).uniform(0.5, 2, n)
+    m = RidgeCV(alphas=ALPHAS, cv=4).fit(X, y, w)
+    for a, score in zip(ALPHAS, m.scores_, strict=True):
+        errors = []
+        for train, test in KFold(4).split(X):
+            r = Ridge(alpha=a).fit(X[train], y[train], w[train])
+            errors.append(np.average((y[test] - r.predict(X[test])) ** 2, weights=w[test]))
+        np.testing.assert_allclose(-score, np.mean(errors), rtol=1e-8)
+
+
+def test_leave_one_out_of_the_formula_is_that_of_the_splitter():
     X, y = problem()
-    with pytest.raises(ValueError, match="give 2 to 40"):
-        RidgeCV(folds=50).fit(X, y)
+    a = RidgeCV(alphas=ALPHAS).fit(X, y)
+    b = RidgeCV(alphas=ALPHAS, cv=LeaveOneOut()).fit(X, y)
+    np.testing.assert_allclose(a.scores_, b.scores_, rtol=1e-9)
+
+
+def test_means_far_from_zero_cost_no_digits():
+    X, y = problem(60, 5)
+    near, far = (RidgeCV(alphas=ALPHAS, cv=cv).fit(X + s, y) for cv, s in ((5, 0.0), (5, 1e6)))
+    np.testing.assert_allclose(far.scores_, near.scores_, rtol=1e-8)
+    near, far = (RidgeCV(alphas=ALPHAS).fit(X + s, y) for s in (0.0, 1e6))
+    np.testing.assert_allclose(far.scores_, near.scores_, rtol=1e-8)
+    np.testing.assert_allclose(far.coef_, near.coef_, rtol=1e-8)
+
+
+def test_bad_splits_are_refused():
+    X, y = problem()
+    with pytest.raises(ValueError, match="integer from 2 to 40"):
+        RidgeCV(cv=50).fit(X, y)
+    with pytest.raises(ValueError, match="splitter of scikit-learn"):
+        RidgeCV(cv=1).fit(X, y)
+    with pytest.raises(ValueError, match="row 40 of n_samples=40"):
+        RidgeCV(cv=[(np.arange(30), np.arange(30, 41))]).fit(X, y)
+    with pytest.raises(ValueError, match="no split"):
+        RidgeCV(cv=[]).fit(X, y)
+    with pytest.raises(ValueError, match="without rows"):
+        RidgeCV(cv=[(np.arange(30), np.array([], int))]).fit(X, y)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (25, 60)])
+@pytest.mark.parametrize("cv", [None, 4])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_torch_gives_the_same_numbers(n, d, cv, weighted, monkeypatch):
+    import torch
+
+    from zoo.devices import Arrays
+    from zoo.linear import _least_squares
+
+    X, Y = problem(n, d, 2)
+    w = np.random.default_rng(3).uniform(0.2, 3, n) if weighted else None
+    ours = RidgeCV(alphas=ALPHAS, cv=cv).fit(X, Y, w)
+    monkeypatch.setattr(_least_squares, "arrays_on", lambda *_: Arrays(torch, "cpu"))
+    theirs = RidgeCV(alphas=ALPHAS, cv=cv).fit(X, Y, w)
+    np.testing.assert_allclose(theirs.scores_, ours.scores_, rtol=1e-8)
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, rtol=1e-8, atol=1e-12)
+    assert theirs.alpha_ == ours.alpha_
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_numbers():
+    for n, d in ((300, 20), (40, 90)):
+        for cv in (None, 5):
+            X, y = problem(n, d)
+            ours, theirs = (RidgeCV(cv=cv, device=device).fit(X, y) for device in ("cpu", "cuda"))
+            np.testing.assert_allclose(theirs.scores_, ours.scores_, rtol=1e-8)

@@ -4,7 +4,6 @@ import warnings
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from zoo.base import Regressor, Steps
@@ -119,13 +118,14 @@ def _prepare(X: Any, Y: np.ndarray, w: np.ndarray | None, intercept: bool) -> tu
     from zoo.linear import _descent
 
     n, d = X.shape
-    share = np.full(n, 1 / n, X.dtype) if w is None else w / w.sum()
-    x_mean, y_mean = ls.means(X, Y, w, intercept)
+    design = ls.Design(X, Y, w, intercept)
     if d <= min(n, 4000):
-        gram, cross = ls.normal_equations(X, Y - y_mean, share, x_mean)
+        gram, cross = (part / part.dtype.type(design.total) for part in design.equations())
         # rounding must not make a constant column look alive
-        dead = gram.diagonal() <= 1e-14 * x_mean**2
+        dead = gram.diagonal() <= 1e-14 * design.x_mean**2
         gram[dead], gram[:, dead], cross[dead] = 0, 0, 0
-        return _descent.Gram(gram, cross, share @ (Y - y_mean) ** 2), x_mean, y_mean
-    hold = _descent.Sparse if sparse.issparse(X) else _descent.Dense
-    return hold(X, Y, share, x_mean, y_mean), x_mean, y_mean
+        squares = design.shares(slice(None)) @ design.Y**2
+        return _descent.Gram(gram, cross, squares), design.x_mean, design.y_mean
+    share = design.shares(slice(None))
+    hold = _descent.Sparse if design.sparse else _descent.Dense
+    return hold(X, Y, share, design.mean, design.y_mean), design.mean, design.y_mean

@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.base import Regressor, Steps
 from zoo.inputs import Input, Table
+from zoo.linear._splits import Splits, splits_of
 from zoo.linear.lasso import _prepare
 from zoo.params import Count, Fixed, Fraction, Positive, Tolerance
 
@@ -13,8 +14,8 @@ from zoo.params import Count, Fixed, Fraction, Positive, Tolerance
 class LassoCV(Regressor):
     r"""The lasso with the best of a path of penalties.
 
-    Each fold's path goes down from the penalty that keeps all coefficients at zero, every solution
-    starting from the last.
+    The path of each training part goes down from the penalty that keeps all coefficients at zero,
+    every solution starting from the last.
 
     .. math::
         \alpha_{\max} = \frac{\max_j |\langle \tilde x_j, \tilde y\rangle_w|}{\rho \sum w}, \qquad
@@ -32,8 +33,9 @@ class LassoCV(Regressor):
         rho: 1 is the lasso, below it the elastic net.
     fit_intercept : bool, default=True
         Whether to fit the unpenalised constant.
-    folds : int, default=5
-        Folds of consecutive rows.
+    cv : int, splitter, iterable or None, default=5
+        As in scikit-learn: k is that many folds of consecutive rows (None is 5), else a splitter or
+        pairs (train, test).
     tol : float, default=1e-6
         As in Lasso.
     max_iter : int, default=10000
@@ -45,7 +47,7 @@ class LassoCV(Regressor):
         The best penalty.
     alphas_ : array of shape (M,)
         The path, falling.
-    mse_path_ : array of shape (M, folds)
+    mse_path_ : array of shape (M, splits)
         Mean squared error on the rows left out.
     coef_ : array of shape (d,)
         Coefficients at ``alpha_`` on all rows.
@@ -56,7 +58,8 @@ class LassoCV(Regressor):
 
     Notes
     -----
-    A fold counts as much as the weight of its rows. The cost is that of ``folds`` + 1 paths.
+    A split counts as much as the weight of its test rows. The cost is that of one path more than
+    there are splits. Rows of weight 0 are dropped before X is split.
 
     References
     ----------
@@ -82,16 +85,15 @@ class LassoCV(Regressor):
     alphas: Annotated[tuple[Positive, ...] | None, Fixed("all of them are tried")] = None
     l1_ratio: Fraction = 1.0
     fit_intercept: bool = True
-    folds: Annotated[Count, Fixed("it sets the estimate")] = 5
+    cv: Splits = 5
     tol: Tolerance = 1e-6
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         from zoo.linear import _descent
 
-        n, Y = X.shape[0], y[:, None]
-        if not 2 <= self.folds <= n:
-            raise ValueError(f"LassoCV: folds={self.folds} was given for n_samples={n}; give 2 to {n}.")
+        Y = y[:, None]
+        splits = splits_of("LassoCV", self.cv, X, y)
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
         top = float(np.abs(data.cross_of(0)).max()) / self.l1_ratio
         if self.alphas is not None:
@@ -100,18 +102,17 @@ class LassoCV(Regressor):
             top = top if top > 0 else 1.0
             self.alphas_ = np.geomspace(top, top * self.eps, self.n_alphas)
         budget = self.l1_ratio, self.tol, self.max_iter
-        self.mse_path_ = np.full((len(self.alphas_), self.folds), np.nan)
+        self.mse_path_ = np.full((len(self.alphas_), len(splits)), np.nan)
         self.coef_, self.intercept_ = np.zeros(X.shape[1], X.dtype), y_mean[0]
         self.alpha_, self.n_iter_ = float(self.alphas_[0]), 1
-        sizes = np.zeros(self.folds)
-        parts = np.array_split(np.arange(n), self.folds)
-        for f in steps(self.folds, "fold"):
-            rest = np.setdiff1d(np.arange(n), parts[f])
+        sizes = np.zeros(len(splits))
+        for f in steps(len(splits), "split"):
+            rest, out = splits[f]
             v = None if w is None else w[rest]
             fold, mx, my = _prepare(X[rest], Y[rest], v, self.fit_intercept)
             B = _descent.path(fold, 0, self.alphas_, *budget)[0]
-            r = y[parts[f], None] - my - (X[parts[f]] @ B.T - B @ mx)
-            share = np.ones(len(r)) if w is None else w[parts[f]]
+            r = y[out, None] - my - (X[out] @ B.T - B @ mx)
+            share = np.ones(len(r)) if w is None else w[out]
             sizes[f] = share.sum()
             self.mse_path_[:, f] = share @ r**2 / sizes[f]
         seen = sizes > 0

@@ -122,7 +122,7 @@ class PiecewiseLinearRegressor(Regressor):
         return (self._features(X) @ self._beta + self.intercept_).astype(self.dtype_, copy=False)
 
     def _solve_l2(self, Z: np.ndarray, y: np.ndarray, w: np.ndarray, mean: np.ndarray) -> Any:
-        gram, cross = ls.normal_equations(Z, y[:, None], w, mean)
+        gram, cross = ls.Design(Z, y[:, None], w, True).equations()
         gram.flat[:: len(gram) + 1] += self.alpha
         factor = linalg.cholesky(gram, lower=True)
         free = linalg.cho_solve((factor, True), cross[:, 0])
@@ -148,7 +148,7 @@ class PiecewiseLinearRegressor(Regressor):
     def _solve_l1(self, Z: np.ndarray, y: np.ndarray, w: np.ndarray, mean: np.ndarray) -> Any:
         from zoo.linear import _descent
 
-        gram, cross = ls.normal_equations(Z, y[:, None], w, mean)
+        gram, cross = ls.Design(Z, y[:, None], w, True).equations()
         data = _descent.Gram(gram, cross, [w @ y**2])
         top = float(np.abs(cross).max())
         falls = np.geomspace(top, self.alpha, 10)[1:] if top > self.alpha else [self.alpha]
