@@ -19,6 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "MatrixFactorization": {"n_components": 2, "alpha": 2.0},
     "DQN": {"env": "CartPole-v1", "total_timesteps": 15_000},
     "BradleyTerry": {"C": np.inf},
+    "OneClassSVM": {"nu": 0.1},
     "ConvNetClassifier": {"max_epochs": 12},
     "ConvNetRegressor": {"max_epochs": 12},
     "MLPClassifier": {"max_epochs": 300},
