@@ -131,7 +131,7 @@ def test_bad_splits_are_refused():
         RidgeCV(cv=50).fit(X, y)
     with pytest.raises(ValueError, match="splitter of scikit-learn"):
         RidgeCV(cv=1).fit(X, y)
-    with pytest.raises(ValueError, match="row 40 of n_samples=40"):
+    with pytest.raises(ValueError, match="names row 40, but X has 40"):
         RidgeCV(cv=[(np.arange(30), np.arange(30, 41))]).fit(X, y)
     with pytest.raises(ValueError, match="no split"):
         RidgeCV(cv=[]).fit(X, y)
@@ -165,3 +165,15 @@ def test_a_gpu_gives_the_same_numbers():
             X, y = problem(n, d)
             ours, theirs = (RidgeCV(cv=cv, device=device).fit(X, y) for device in ("cpu", "cuda"))
             np.testing.assert_allclose(theirs.scores_, ours.scores_, rtol=1e-8)
+
+
+def test_rows_of_weight_nothing_keep_their_numbers():
+    X, y = problem()
+    w = np.ones(40)
+    w[[3, 20, 39]] = 0
+    pairs = list(KFold(4, shuffle=True, random_state=0).split(X))
+    place = np.cumsum(w > 0) - 1
+    left = [tuple(place[part[w[part] > 0]] for part in pair) for pair in pairs]
+    a = RidgeCV(alphas=ALPHAS, cv=pairs).fit(X, y, w)
+    b = RidgeCV(alphas=ALPHAS, cv=left).fit(X[w > 0], y[w > 0])
+    np.testing.assert_allclose(a.scores_, b.scores_, rtol=1e-10)

@@ -27,21 +27,29 @@ Splits = Annotated[
 ]
 
 
-def splits_of(name: str, cv: Any, X: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the pairs (train, test) of row numbers that ``cv`` means, as in scikit-learn."""
+def splits_of(
+    name: str, cv: Any, X: Any, y: np.ndarray, kept: np.ndarray | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the pairs (train, test) of row numbers that ``cv`` means, as in scikit-learn.
+
+    Rows of weight 0 are absent from X: integers and splitters split the others. Pairs that are
+    given name rows as the user counts them; ``kept`` are the numbers of the rows that X has.
+    """
     n = X.shape[0]
     if isinstance(cv, int | np.integer) and cv > n:
         raise ValueError(f"{name}: cv={cv} was given for n_samples={n}; give an integer from 2 to {n}.")
+    given = not (cv is None or isinstance(cv, int | np.integer) or hasattr(cv, "split"))
     pairs = []
     for pair in check_cv(cv, y, classifier=False).split(X, y):
         rows = (np.asarray(part) for part in pair)
         train, test = (np.flatnonzero(part) if part.dtype == bool else part for part in rows)
+        if given and kept is not None:
+            train, test = (np.flatnonzero(np.isin(kept, part)) for part in (train, test))
         if not len(train) or not len(test):
             raise ValueError(f"{name}: cv gave a split without rows to train on or to test on; change cv.")
         if max(train.max(), test.max()) >= n:
             raise ValueError(
-                f"{name}: cv names row {max(train.max(), test.max())} of n_samples={n} (rows of weight 0 are "
-                "dropped before X is split); change cv or drop these rows yourself."
+                f"{name}: cv names row {max(train.max(), test.max())}, but X has {n}; give rows that it has."
             )
         pairs.append((train, test))
     if not pairs:

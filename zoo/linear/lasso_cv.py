@@ -59,7 +59,7 @@ class LassoCV(Regressor):
     Notes
     -----
     A split counts as much as the weight of its test rows. The cost is that of one path more than
-    there are splits. Rows of weight 0 are dropped before X is split.
+    there are splits.
 
     References
     ----------
@@ -93,7 +93,7 @@ class LassoCV(Regressor):
         from zoo.linear import _descent
 
         Y = y[:, None]
-        splits = splits_of("LassoCV", self.cv, X, y)
+        splits = splits_of("LassoCV", self.cv, X, y, self._kept)
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
         top = float(np.abs(data.cross_of(0)).max()) / self.l1_ratio
         if self.alphas is not None:

@@ -52,8 +52,7 @@ class RidgeCV(Regressor):
     -----
     Time O(n d min(n, d)) for any number of alphas, and O(k d^3) more for k folds. The leave-one-out
     error leaves out the row as such, however large its weight, and is averaged by weight; with
-    ``cv`` every split counts the same, as in GridSearchCV with ``neg_mean_squared_error``. Rows of
-    weight 0 are dropped before X is split.
+    ``cv`` every split counts the same, as in GridSearchCV with ``neg_mean_squared_error``.
 
     References
     ----------
@@ -71,12 +70,6 @@ class RidgeCV(Regressor):
     input: ClassVar[Input] = Table(sparse=True)
     multi_output: ClassVar[bool] = True
     excused: ClassVar[dict[str, str]] = {
-        "check_sample_weight_equivalence_on_dense_data": (
-            "leaving out one of two equal rows is not leaving out a row of weight 2"
-        ),
-        "check_sample_weight_equivalence_on_sparse_data": (
-            "leaving out one of two equal rows is not leaving out a row of weight 2"
-        ),
         "check_weights_count_as_repetition": (
             "leaving out one of two equal rows is not leaving out a row of weight 2"
         ),
@@ -97,7 +90,7 @@ class RidgeCV(Regressor):
         if self.cv is None:
             errors, solution = ls.leave_one_out(design, alphas)
         else:
-            splits = splits_of("RidgeCV", self.cv, X, y)
+            splits = splits_of("RidgeCV", self.cv, X, y, self._kept)
             errors, solution = ls.leave_parts_out(design, alphas, splits)
         each = self.alpha_per_target and Y.shape[1] > 1
         scores = -errors if each else -errors.mean(axis=1)
