@@ -3,9 +3,11 @@
 import inspect
 import re
 from dataclasses import dataclass, field
+from html import escape
 from textwrap import indent
 from typing import Any
 
+from zoo.equations import with_mathml
 from zoo.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
 
 ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator", "Agent")
@@ -127,6 +129,11 @@ def capabilities(cls: Any) -> tuple[str, ...]:
     return tuple(name for name, has in found.items() if has) + extra
 
 
+def meanings(cls: Any) -> dict[str, str]:
+    """Return what the docstring of any class says of each of its parameters."""
+    return _entries(_sections(cls).get("Parameters", ""))
+
+
 # -- reading numpydoc ---------------------------------------------------------------------------
 
 _UNDERLINE = re.compile(r"^-{3,}\s*$")
@@ -241,3 +248,22 @@ def _equations(text: str) -> tuple[str, ...]:
 
 def _without_math(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", _MATH.sub("", text)).strip()
+
+
+# -- for web pages ------------------------------------------------------------------------------
+
+_CODE = re.compile(r"(``[^`]+``|:math:`[^`]*`|`[^`]+`)")
+
+
+def prose_html(text: str) -> str:
+    """Write the prose of a docstring as HTML: paragraphs, ``code`` and :math:`x`."""
+    paragraphs = [p for p in re.split(r"\n\s*\n", text.strip()) if p]
+    return "".join(f"<p>{_line_html(p)}</p>" for p in paragraphs)
+
+
+def _line_html(text: str) -> str:
+    pieces = _CODE.split(text)
+    return "".join(
+        f"<code>{escape(piece.strip('`'))}</code>" if piece.startswith("`") else with_mathml(piece)
+        for piece in pieces
+    )
