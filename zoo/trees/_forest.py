@@ -16,8 +16,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-SQUARED, GINI, ENTROPY, POISSON = range(4)
-"""Criteria. Two classes by Gini are SQUARED on 0 and 1; sums of outputs are taken for each."""
+SQUARED, GINI, ENTROPY, POISSON, ABSOLUTE = range(5)
+"""Criteria. Two classes by Gini are SQUARED on 0 and 1; sums of outputs are taken for each.
+``_median`` grows for ABSOLUTE."""
 UNKNOWN = 2
 """Missing values go with the larger part."""
 FEW = 20

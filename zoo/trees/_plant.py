@@ -61,7 +61,8 @@ def regression_targets(y, criterion, name):
             f"{name}: criterion='poisson' needs y >= 0 with a positive sum, but y lies between "
             f"{Y.min()} and {Y.max()}; give counts or take another criterion."
         )
-    code = _forest.POISSON if criterion == "poisson" else _forest.SQUARED
+    known = {"poisson": _forest.POISSON, "absolute_error": _forest.ABSOLUTE}
+    code = known.get(criterion, _forest.SQUARED)
     centred = Y - Y.mean(axis=0) if code == _forest.SQUARED else Y
     return Targets(centred, np.empty(0, np.int64), Y, code)
 
@@ -118,6 +119,10 @@ def grow(plot, targets, w, rules, ids=None):
     """Grow one tree on the rows ``ids`` with weights w (both of all rows when ids is None)."""
     if ids is None:
         ids = np.arange(len(plot.codes))
+    if targets.criterion == _forest.ABSOLUTE:
+        from zoo.trees import _median
+
+        return _median.grow(plot, targets, w, rules, ids)
     p = plot.codes.shape[1]
     size = plot.codes.dtype.itemsize
     q = targets.packed.shape[1]
@@ -140,11 +145,7 @@ def grow(plot, targets, w, rules, ids=None):
         slack=0.0 if _is_zero_one(targets) else 0.5,
     )
     nodes = 2 * m if rules.max_leaves == 0 else min(2 * m, 2 * rules.max_leaves)
-    tree = _forest.Plain(
-        *(np.empty(nodes, d) for d in ("i4", "i4", "i4", "i4", "u1")),
-        np.zeros((nodes if plot.is_cat.any() else 1, 4), np.uint64),
-        np.empty(nodes), *(np.empty(nodes, "i4") for _ in range(3)),
-    )  # fmt: skip
+    tree = bare_tree(nodes, plot.is_cat.any())
     channels = int(targets.classes.sum()) or q
     cells = int(plot.n_codes.max()) + 1
     k = _forest.grow_tree(
@@ -152,11 +153,25 @@ def grow(plot, targets, w, rules, ids=None):
         rules, tree, np.zeros((cells, channels + 1), np.int64),
         np.zeros((cells + 63) // 64, np.uint64),
     )  # fmt: skip
-    left, feature = tree.left[:k].copy(), tree.feature[:k].copy()
     sums = np.zeros((k, targets.dense.shape[1] + 1))
     rows = head[:, q].copy()
-    _forest.leaf_sums(rows, tree.start, tree.end, left, targets.dense[ids], w, sums)
+    _forest.leaf_sums(rows, tree.start, tree.end, tree.left[:k], targets.dense[ids], w, sums)
     weight = sums[:, -1].copy()
+    return dress(plot, tree, k, sums[:, :-1] / weight[:, None], weight, factor)
+
+
+def bare_tree(nodes, sets):
+    """Room for a tree of so many nodes, and for sets of categories where there are any."""
+    return _forest.Plain(
+        *(np.empty(nodes, d) for d in ("i4", "i4", "i4", "i4", "u1")),
+        np.zeros((nodes if sets else 1, 4), np.uint64),
+        np.empty(nodes), *(np.empty(nodes, "i4") for _ in range(3)),
+    )  # fmt: skip
+
+
+def dress(plot, tree, k, value, weight, factor):
+    """Turn the k nodes that a kernel grew into all that they know."""
+    left, feature = tree.left[:k].copy(), tree.feature[:k].copy()
     inner = feature >= 0
     is_set = inner & (plot.is_cat[feature] != 0)
     threshold = np.full(k, np.inf)
@@ -167,7 +182,7 @@ def grow(plot, targets, w, rules, ids=None):
     return Grown(
         left, feature, threshold, tree.missing_left[:k].copy(), set_at,
         tree.set[:k][is_set] if plot.is_cat.any() else np.empty((0, 4), np.uint64),
-        sums[:, :-1] / weight[:, None], tree.gain[:k] * factor, weight,
+        value, tree.gain[:k] * factor, weight,
         (tree.end - tree.start)[:k].astype(np.int64), int(tree.depth[:k].max()),
     )  # fmt: skip
 

@@ -75,6 +75,23 @@ class Single(Growing, abstract=True):
         share = sums[:, -1] / sums[0, -1]
         return self._impurity(sums[:, :-1] / sums[:, -1:]) * share
 
+    def _absolute_risks(self, X, y, w):
+        """Mean distance from each node's median, times its share of the weight."""
+        from zoo.trees import _model
+
+        left = self.model_["left"].astype(np.int64)
+        inner = np.flatnonzero(left != np.arange(len(left)))
+        parent = np.full(len(left), -1)
+        parent[left[inner]] = parent[left[inner] + 1] = inner
+        Y, sums = y.reshape(len(y), -1), np.zeros(len(left))
+        at, rows = _model.find_leaves(self.model_, self._categories(), X)[:, 0], np.arange(len(y))
+        while len(rows):
+            error = np.abs(Y[rows] - self.model_["value"][at]).mean(axis=1)
+            sums += np.bincount(at, w[rows] * error, minlength=len(left))
+            at = parent[at]
+            rows, at = rows[at >= 0], at[at >= 0]
+        return sums / w.sum()
+
     def _moments(self, y):
         """Return what ``_impurity`` needs the means of, (n, m)."""
         raise NotImplementedError
