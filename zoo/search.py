@@ -759,7 +759,8 @@ def _count(candidate: Candidate, plan: Plan) -> int:
         if math.prod(sizes) > GRID_LIMIT:
             raise ParameterError(
                 f"{candidate.name}: its grid has {math.prod(sizes):,} settings and at most "
-                f"{GRID_LIMIT:,} are tried; search fewer parameters, fewer points (n_grid) or with kind='random'."
+                f"{GRID_LIMIT:,} are tried; search fewer parameters, fewer points (n_grid) or with "
+                "kind='random'."
             )
         return math.prod(sizes) + plan.as_given
     return plan.n_iter
@@ -1475,13 +1476,8 @@ class Outcome:
         i, _ = self._candidate(name)
         params = self.best_trial(name).params
         wishes = [_Wish(i, params, share, train_scores=True) for share in shares]
-        quiet = self._search.show
-        self._search.show = Show()
-        try:
-            with _Workers(_here(self._search.plan)) as workers:
-                trials = [t for t in self._search.evaluate(wishes, workers) if t.error is None]
-        finally:
-            self._search.show = quiet
+        found = self._quietly(self._search, wishes)
+        trials = [t for t in found if t.error is None]
         metric = self.metrics[0]
         return {
             "metric": metric,
@@ -1489,6 +1485,59 @@ class Outcome:
             "train": [t.train_scores[metric].tolist() for t in trials if t.train_scores],
             "valid": [t.scores[metric].tolist() for t in trials],
         }
+
+    def on_test(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Trial]:
+        """Fit each candidate with its best parameters to all rows, and score it on rows held out."""
+        search = copy.copy(self._search)
+        problem = search.problem
+        n, m = n_rows(problem.X), n_rows(X)
+        y = None if y is None else np.asarray(y)
+        if (problem.weights is None) != (sample_weight is None):
+            raise ValueError("weights are given for one of training and test rows; give both or neither.")
+        weights = None
+        if sample_weight is not None:
+            weights = np.concatenate([problem.weights, np.asarray(sample_weight, dtype=float)])
+        search.problem = replace(
+            problem, X=_stacked(problem.X, X), weights=weights,
+            y=None if y is None else np.concatenate([problem.y, y]),
+            folds=((np.arange(n), np.arange(n, n + m)),),
+        )  # fmt: skip
+        search.identity = fingerprint(search.identity, "test", X, y, sample_weight)
+        names = [name for name, best in self._chosen.items() if best]
+        wishes = [_Wish(self._candidate(name)[0], self.best_trial(name).params) for name in names]
+        return dict(zip(names, self._quietly(search, wishes), strict=True))
+
+    def predictions_of(self, model: Any, X: Any, y: Any) -> Predictions:
+        """Return what a fitted model says about rows that it was not fitted on."""
+        said = _predicted(model, X, self.classes)
+        return Predictions(np.arange(n_rows(X)), np.asarray(y), **said)
+
+    def one_fold(self, name: str) -> tuple[Any, Any, np.ndarray]:
+        """Return a candidate fitted on the first fold, and the rows and targets that it left out."""
+        i, _ = self._candidate(name)
+        problem = self._search.problem
+        model, train, valid = _prepared(problem, _Task(0, 0, i, self.best_trial(name).params, 1.0))
+        X, y = _safe_split(model, problem.X, problem.y, train)
+        fit(model, X, y, None if problem.weights is None else problem.weights[train])
+        X_valid, y_valid = _safe_split(model, problem.X, problem.y, valid, train)
+        return model, X_valid, y_valid
+
+    def _quietly(self, search: _Search, wishes: Sequence[_Wish]) -> list[Trial]:
+        search = copy.copy(search)
+        search.show = Show()
+        with _Workers(_here(search.plan)) as workers:
+            return search.evaluate(wishes, workers)
+
+
+def _stacked(first: Any, second: Any) -> Any:
+    """Return the rows of one container above those of another of its kind."""
+    if isinstance(first, pd.DataFrame):
+        return pd.concat([first, second], ignore_index=True)
+    if scipy.sparse.issparse(first):
+        return scipy.sparse.vstack([first, second], format="csr")
+    if isinstance(first, list):
+        return [*first, *second]
+    return np.concatenate([first, second])
 
 
 def _here(plan: Plan) -> Plan:
