@@ -337,15 +337,15 @@ def validate(estimator: Any) -> None:
         if not accepts(field.hint, value):
             raise ParameterError(
                 f"{name}: {field.name}={_short(value)} is not accepted; {field.name} must be "
-                f"{describe(field.hint)}.{did_you_mean(value, _strings(field.hint))}"
+                f"{describe(field.hint)}.{did_you_mean(value, choice_words(field.hint))}"
             )
 
 
-def _strings(hint: Any) -> list[str]:
+def choice_words(hint: Any) -> list[str]:
     """List the strings that the annotation names."""
     if get_origin(hint) is Literal:
         return [a for a in get_args(hint) if isinstance(a, str)]
-    return [s for a in get_args(hint) if not inspect.isfunction(a) for s in _strings(a)]
+    return [s for a in get_args(hint) if not inspect.isfunction(a) for s in choice_words(a)]
 
 
 def did_you_mean(given: Any, known: Sequence[str]) -> str:

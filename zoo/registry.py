@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ FAMILIES = (
 FUNCTIONS = {
     "persist": ("ZooFileError", "load", "save"),
     "registry": ("all_estimators", "card", "matching"),
+    "search": ("leaderboard",),
+    "experiment": ("run",),
 }
 # The place of the table of methods in the README.
 TABLE_BEGINS, TABLE_ENDS = "|---|---|", "\n## The contract"
@@ -74,6 +77,76 @@ def find(name: str) -> Any:
             "`zoo list` shows what there is."
         )
     return getattr(importlib.import_module(rows[name]["module"]), name)
+
+
+@cache
+def sklearn_estimators() -> dict[str, Any]:
+    """Return scikit-learn's public estimators by name, as its own listing has them.
+
+    Examples
+    --------
+    >>> from zoo.registry import sklearn_estimators
+    >>> sklearn_estimators()["StandardScaler"].__module__
+    'sklearn.preprocessing._data'
+    """
+    import warnings
+
+    from sklearn.utils import all_estimators as listing
+
+    with warnings.catch_warnings():
+        # Listing imports every module of scikit-learn, deprecated ones too.
+        warnings.simplefilter("ignore", FutureWarning)
+        return dict(listing())
+
+
+def resolve(name: str) -> Any:
+    """Return the class that a name means: the zoo's, else scikit-learn's; nothing else is looked up.
+
+    Parameters
+    ----------
+    name : str
+        Such as "Ridge"; "sklearn.Ridge" is scikit-learn's although the zoo has one of that name.
+
+    Examples
+    --------
+    >>> from zoo.registry import resolve
+    >>> resolve("Ridge").__module__, resolve("sklearn.Ridge").__module__
+    ('zoo.linear.ridge', 'sklearn.linear_model._ridge')
+    >>> resolve("StandardScalar")
+    Traceback (most recent call last):
+    ValueError: there is no estimator 'StandardScalar' in the zoo or in scikit-learn. Did you mean ...
+    """
+    bare = name.removeprefix("sklearn.")
+    zoo = {row["name"] for row in entries()}
+    if bare == name and name in zoo:
+        return find(name)
+    if bare in sklearn_estimators():
+        return sklearn_estimators()[bare]
+    from zoo.params import did_you_mean
+
+    known = [*sorted(zoo), *sklearn_estimators()]
+    raise ValueError(
+        f"there is no estimator {name if len(name) < 60 else name[:57] + '...'!r} in the zoo or in "
+        f"scikit-learn.{did_you_mean(bare, known)}"
+    )
+
+
+def name_of(cls: type) -> str | None:
+    """Return the name under which `resolve` finds a class; None for a class that it does not know.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from zoo.registry import name_of
+    >>> name_of(Ridge)
+    'sklearn.Ridge'
+    """
+    name = cls.__name__
+    if cls.__module__.startswith("zoo."):
+        return name if any(r["name"] == name and r["module"] == cls.__module__ for r in entries()) else None
+    if sklearn_estimators().get(name) is not cls:
+        return None
+    return f"sklearn.{name}" if any(row["name"] == name for row in entries()) else name
 
 
 def all_estimators(

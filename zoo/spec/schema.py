@@ -1,0 +1,71 @@
+"""The JSON Schema of a spec, for editors: `zoo schema` prints it."""
+
+from typing import Any
+
+from zoo.cards import meanings
+from zoo.registry import entries, resolve
+from zoo.spec.grammar import Spec
+from zoo.spec.names import all_names, domains_of
+
+__all__ = ["schema"]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a spec: the grammar, and every estimator's parameters.
+
+    Examples
+    --------
+    >>> from zoo.spec import schema
+    >>> schema()["$defs"]["Spec"]["properties"]["task"]["enum"]
+    ['auto', 'classification', 'regression']
+    """
+    definitions: dict[str, Any] = {}
+    root = Spec.schema(definitions)
+    names = all_names()
+    summaries = {row["name"]: row["summary"] for row in entries()}
+    definitions["Range"] = {
+        "anyOf": [{"$ref": "#/$defs/Choices"}, {"$ref": "#/$defs/Between"}],
+    }
+    definitions["Item"] = {
+        "anyOf": [
+            {"enum": names},
+            {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": 1,
+                "properties": {name: {"$ref": f"#/$defs/estimators/{name}"} for name in names},
+                "additionalProperties": False,
+            },
+        ]
+    }
+    definitions["estimators"] = {name: _estimator(name, summaries) for name in names}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An experiment of the zoo",
+        **root,
+        "$defs": definitions,
+    }
+
+
+def _estimator(name: str, summaries: dict[str, str]) -> dict[str, Any]:
+    cls = resolve(name)
+    domains = domains_of(cls)
+    says = meanings(cls) if hasattr(cls, "card") else {}
+    properties: dict[str, Any] = {}
+    for key, domain in domains.items():
+        plain = dict(domain.schema)
+        properties[key] = (
+            {"anyOf": [plain, {"$ref": "#/$defs/Range"}, {"$ref": "#/$defs/Item"}]} if plain else {}
+        )
+        if says.get(key):
+            properties[key]["description"] = " ".join(says[key].split())
+    found: dict[str, Any] = {
+        "type": ["object", "null"],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    required = [key for key, domain in domains.items() if domain.required]
+    if required:
+        found |= {"type": "object", "required": required}
+    summary = summaries.get(name) if hasattr(cls, "card") else (cls.__doc__ or "").strip().split("\n")[0]
+    return found | ({"description": summary} if summary else {})
