@@ -1557,10 +1557,8 @@ def check_likelihood_unclaimed(case: Case) -> None:
 def check_gpu(case: Case) -> None:
     """The card claims gpu: there is a device, and one that is absent is refused by name."""
     expect("device" in case.fields, "the card claims gpu, but there is no parameter device")
-    torch = sys.modules.get("torch")
-    if torch is None:
-        case.fit()
-        torch = sys.modules["torch"]
+    import torch
+
     if torch.cuda.is_available():
         with working("device='cuda' works where there is one"):
             case.answers(case.fit(on=case.make(device="cuda")))

@@ -27,10 +27,11 @@ class Arrays:
     device: str
 
     def put(self, a: Any) -> Any:
-        """Bring an array to the device; numpy's own stay as they are, without a copy."""
+        """Bring a numpy array to the device, without a copy where it can be shared."""
         if self.xp is np:
             return a
-        a = np.asarray(a)
+        if not isinstance(a, np.ndarray):
+            return a.to(self.device)
         # torch does not read negative strides, and warns of memory that it may not write
         a = np.ascontiguousarray(a) if min(a.strides, default=0) < 0 else a
         return self.xp.asarray(a if a.flags.writeable else a.copy(), device=self.device)

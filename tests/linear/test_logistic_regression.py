@@ -161,3 +161,61 @@ def test_l1_takes_auto_alone():
     X, y = problem()
     with pytest.raises(ValueError, match="solver='auto'"):
         LogisticRegression(l1_ratio=1.0, solver="newton").fit(X, y)
+
+
+# -- devices ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("solver", ["auto", "newton", "lbfgs", "gradient_descent", "momentum", "sgd", "l1"])
+def test_torch_gives_the_same_numbers(k, solver, monkeypatch):
+    import torch
+
+    from zoo.devices import Arrays
+    from zoo.linear import logistic_regression
+
+    X, y = problem(k=k)
+    w = np.random.default_rng(0).uniform(0.1, 3, len(y))
+    kw = {"C": 0.1, "solver": solver, "tol": 1e-2 if solver == "sgd" else 1e-7, "random_state": 0}
+    kw |= {"solver": "auto", "l1_ratio": 0.7} if solver == "l1" else {}
+    ours = LogisticRegression(**kw).fit(X, y, w)
+    monkeypatch.setattr(logistic_regression, "arrays_on", lambda *_: Arrays(torch, "cpu"))
+    theirs = LogisticRegression(**kw).fit(X, y, w)
+    assert theirs.n_iter_ == ours.n_iter_
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, atol=1e-9)
+    np.testing.assert_allclose(theirs.intercept_, ours.intercept_, atol=1e-9)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_torch_in_other_shapes(k, monkeypatch):
+    import torch
+
+    from zoo.devices import Arrays
+    from zoo.linear import logistic_regression
+
+    wide = problem(90, 300, k=k)
+    large = problem(5000, 20, k=k)
+    ours = [LogisticRegression(tol=1e-8).fit(*data) for data in (wide, large)]
+    monkeypatch.setattr(logistic_regression, "arrays_on", lambda *_: Arrays(torch, "cpu"))
+    for data, m in zip((wide, large), ours, strict=True):
+        np.testing.assert_allclose(LogisticRegression(tol=1e-8).fit(*data).coef_, m.coef_, atol=1e-6)
+    with pytest.raises(ValueError, match="X is sparse; use device='cpu'"):
+        LogisticRegression().fit(sparse.csr_array(wide[0]), wide[1])
+
+
+def test_a_device_that_is_not_there():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    X, y = problem()
+    with pytest.raises(ValueError, match="device='cuda' was asked for"):
+        LogisticRegression(device="cuda").fit(X, y)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_gpu_gives_the_same_numbers(k):
+    X, y = problem(5000, 20, k=k)
+    ours, theirs = (LogisticRegression(device=d).fit(X, y) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(theirs.coef_, ours.coef_, atol=1e-6)

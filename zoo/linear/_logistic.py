@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from scipy import linalg, sparse
 
+from zoo.linear._least_squares import on_host
+
 _MATH = {"nnan", "nsz", "arcp", "contract", "reassoc"}
 
 
@@ -100,8 +102,29 @@ class Problem:
         y = self.y[at]
         if np.unique(y).size < max(2, self.k):
             return None
+        return self.part(at)
+
+    def part(self, at):
+        """The problem of some rows, of total weight one again."""
         w = self.w[at]
-        return Problem(self.X[at], y, self.k, w / w.sum(), self.lam, self.intercept)
+        return Problem(self.X[at], self.y[at], self.k, w / w.sum(), self.lam, self.intercept)
+
+    def scores(self, theta):
+        """X beta' + b, (n, k)."""
+        return self.X @ theta[:, :-1].T + theta[:, -1]
+
+    def weighted_gram_times(self, v):
+        """[X 1]' W [X 1] v."""
+        s = self.w * (self.X @ v[:-1] + (v[-1] if self.intercept else 0))
+        return np.append(self.X.T @ s, s.sum() if self.intercept else 0).astype(self.dtype)
+
+    def row_products(self):
+        """X X'."""
+        return self.X @ self.X.T
+
+    def row_sums(self, A):
+        """X' A."""
+        return self.X.T @ A
 
     def value_and_gradient(self, theta):
         """Return f, gradient; P keeps the probabilities (k > 1) or the curvatures (k = 1)."""
@@ -203,7 +226,7 @@ class Problem:
         H = np.zeros((k, e, k, e), self.dtype)
         for a in range(k):
             for b in range(a, k):
-                c = self.w * self.P[:, a] * ((a == b) - self.P[:, b])
+                c = self.w * self.P[:, a] * (float(a == b) - self.P[:, b])
                 block = self.gram(c)
                 H[a, :, b] = self._penalise(block) if a == b else block
                 H[b, :, a] = H[a, :, b].T
@@ -229,6 +252,78 @@ class Problem:
             out[m, :-1] = square.T @ c + self.lam
             out[m, -1] = c.sum() if self.intercept else 1
         return out
+
+
+class ProblemOnDevice(Problem):
+    """The same with its rows on a device, as torch tensors; what has the size of theta stays here."""
+
+    def __init__(self, X, y, k, w, lam, intercept, arrays):
+        self.arrays, self.y, self.k, self.lam, self.intercept = arrays, y, k, lam, intercept
+        self.n, self.d = X.shape
+        self.dtype = np.dtype(str(X.dtype).removeprefix("torch."))
+        self.X, self.w, self.sparse = arrays.put(X), arrays.put(w), False
+        self.target = arrays.put(y.astype(self.dtype) if k == 1 else y)
+
+    def part(self, at):
+        """The problem of some rows, of total weight one again."""
+        w = self.w[at]
+        return ProblemOnDevice(
+            self.X[at], self.y[at], self.k, w / w.sum(), self.lam, self.intercept, self.arrays
+        )
+
+    def _put(self, a):
+        return self.arrays.put(np.ascontiguousarray(a))
+
+    def scores(self, theta):
+        """X beta' + b, (n, k)."""
+        return self.arrays.get(self.X @ self._put(theta[:, :-1].T)) + theta[:, -1]
+
+    def weighted_gram_times(self, v):
+        """[X 1]' W [X 1] v."""
+        s = self.w * (self.X @ self._put(v[:-1]) + (float(v[-1]) if self.intercept else 0))
+        last = float(s.sum()) if self.intercept else 0
+        return np.append(self.arrays.get(self.X.T @ s), last).astype(self.dtype)
+
+    def row_products(self):
+        """X X'."""
+        return self.arrays.get(self.X @ self.X.T)
+
+    def row_sums(self, A):
+        """X' A."""
+        return self.arrays.get(self.X.T @ self._put(A))
+
+    def _dense_pass(self, theta):
+        xp, get, w, y = self.arrays.xp, self.arrays.get, self.w, self.target
+        S = self.X @ self._put(theta[:, :-1].T) + self._put(theta[:, -1])
+        if self.k == 1:
+            s = S[:, 0]
+            value = w @ (xp.nn.functional.softplus(-abs(s)) + s.clip(0) - y * s)
+            p = xp.sigmoid(s)
+            self.P = w * p * (1 - p)
+            E = (w * (p - y))[:, None]
+        else:
+            top = xp.log_softmax(S, dim=1)
+            value = -(w @ top.gather(1, y[:, None])[:, 0])
+            self.P = xp.exp(top)
+            E = w[:, None] * (self.P - xp.nn.functional.one_hot(y, self.k))
+        G = np.empty_like(theta)
+        G[:, :-1], G[:, -1] = get(E.T @ self.X), get(E.sum(axis=0))
+        return float(value), G
+
+    def gram(self, c):
+        """[X 1]' diag(c) [X 1]."""
+        d = self.d
+        H = np.empty((d + 1, d + 1), self.dtype)
+        H[:d, :d] = self.arrays.get(self.X.T @ (self.X * c[:, None]))
+        H[:d, d] = H[d, :d] = self.arrays.get(c @ self.X)
+        H[d, d] = float(c.sum())
+        return H
+
+    def diagonal(self):
+        """The diagonal of the Hessian, (k, d + 1)."""
+        C = self.P[None] if self.k == 1 else (self.w[:, None] * self.P * (1 - self.P)).T
+        last = C.sum(axis=1)[:, None] if self.intercept else 0 * C[:, :1] + 1
+        return np.hstack([self.arrays.get(C @ (self.X * self.X)) + self.lam, self.arrays.get(last)])
 
 
 class Factor:
@@ -375,11 +470,12 @@ def in_row_space(problem, theta, tol, max_iter, on_step):
     With X X' = V S V' the problem in the coordinates of Q = X' V S^-1/2 has the same losses and the
     same norms; directions that are rounding alone are dropped.
     """
-    s, V = linalg.eigh(problem.X @ problem.X.T, check_finite=False)
+    s, V = linalg.eigh(problem.row_products(), check_finite=False)
     kept = s > s[-1] * len(s) * np.finfo(s.dtype).eps
     root = np.sqrt(s[kept])
-    X, Q = V[:, kept] * root, problem.X.T @ (V[:, kept] / root)
-    small = Problem(X, problem.y, problem.k, problem.w, problem.lam, problem.intercept)
+    X, Q = V[:, kept] * root, problem.row_sums(V[:, kept] / root)
+    w = on_host(problem.w)
+    small = Problem(X, problem.y, problem.k, w, problem.lam, problem.intercept)
 
     def out(theta):
         return np.column_stack([theta[:, :-1] @ Q.T, theta[:, -1]])
@@ -413,8 +509,7 @@ def largest_curvature(problem, sweeps=30):
     v = np.ones(d + 1, problem.dtype) / np.sqrt(d + 1)
     size = 1.0
     for _ in range(sweeps):
-        s = problem.w * (problem.X @ v[:-1] + (v[-1] if problem.intercept else 0))
-        v = np.append(problem.X.T @ s, s.sum() if problem.intercept else 0).astype(problem.dtype)
+        v = problem.weighted_gram_times(v)
         size = float(np.linalg.norm(v))
         v /= max(size, 1e-300)
     return 1.05 * bound * size + problem.lam
@@ -455,12 +550,9 @@ def sgd(problem, theta, tol, max_iter, on_step, rng, lr=None, momentum=0.0, batc
         rate = lr / (1 + 0.1 * n_iter)
         for a in range(0, n, batch_size):
             at = order[a : a + batch_size]
-            w = problem.w[at]
-            batch = Problem(
-                problem.X[at], problem.y[at], problem.k, w / w.sum(), problem.lam, problem.intercept
-            )
+            batch = problem.part(at)
             # a batch of more weight counts for more, so that the mean step is the full gradient's
-            share = float(w.sum()) * n / len(at)
+            share = float(problem.w[at].sum()) * n / len(at)
             v = momentum * v + share * batch.value_and_gradient(theta)[1]
             theta = theta - rate * v
     return Outcome(theta, n_iter, False)

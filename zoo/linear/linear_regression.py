@@ -88,6 +88,7 @@ class LinearRegression(Regressor):
 
     input: ClassVar[Input] = Table(sparse=True)
     multi_output: ClassVar[bool] = True
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
     fit_intercept: bool = True
     solver: Annotated[

@@ -4,11 +4,13 @@ import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from zoo.base import Classifier, Steps
+from zoo.devices import arrays_on
 from zoo.inputs import Input, Table
-from zoo.params import Count, Fixed, Positive, Probability, Search, Seed, Tolerance, UnitInterval
+from zoo.params import Count, Device, Fixed, Positive, Probability, Search, Seed, Tolerance, UnitInterval
 
 
 class LogisticRegression(Classifier):
@@ -46,7 +48,9 @@ class LogisticRegression(Classifier):
     max_iter : int, default=1000
         Most steps (passes for "sgd").
     random_state : int, RandomState or None, default=None
-        Order of the rows in "sgd"; None is 0.
+        Order of the rows in "sgd"; None draws afresh.
+    device : str, default="cpu"
+        Where a dense X is worked on: "cpu" is numpy, "cuda" (or "auto", "mps") is torch.
 
     Attributes
     ----------
@@ -81,6 +85,7 @@ class LogisticRegression(Classifier):
     """
 
     input: ClassVar[Input] = Table(sparse=True)
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
     C: Annotated[Positive, Search(1e-3, 1e3, log=True)] = 1.0
     l1_ratio: UnitInterval = 0.0
@@ -95,16 +100,15 @@ class LogisticRegression(Classifier):
     tol: Tolerance = 1e-8
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 1000
     random_state: Seed = None
+    device: Device = "cpu"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.linear import _logistic
-
         n, d = X.shape
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
         total = float(n) if w is None else float(w.sum())
         share = np.full(n, 1 / n, X.dtype) if w is None else w / w.sum()
         strength = 1 / (float(self.C) * total)
-        problem = _logistic.Problem(X, y, k, share, strength * (1 - self.l1_ratio), self.fit_intercept)
+        problem = self._problem(X, y, k, share, strength * (1 - self.l1_ratio))
         theta = np.zeros((k, d + 1), X.dtype)
         self._put(theta, 0)
         ticks = iter(steps(None, "iteration"))
@@ -124,6 +128,19 @@ class LogisticRegression(Classifier):
             )
         self._put(theta, answer.n_iter)
         self._tell(problem, answer)
+
+    def _problem(self, X: Any, y: np.ndarray, k: int, share: np.ndarray, lam: float) -> Any:
+        from zoo.linear import _logistic
+
+        arrays = arrays_on(self.device, X.dtype)
+        if arrays.xp is np:
+            return _logistic.Problem(X, y, k, share, lam, self.fit_intercept)
+        if sparse.issparse(X):
+            raise ValueError(
+                f"LogisticRegression: device={self.device!r} takes a dense X, but X is sparse; use "
+                "device='cpu' or give a dense array."
+            )
+        return _logistic.ProblemOnDevice(X, y, k, share, lam, self.fit_intercept, arrays)
 
     def _solve(self, problem: Any, theta: np.ndarray, tol: float, on_step: Any, lam1: float) -> Any:
         from zoo.linear import _logistic
@@ -147,7 +164,7 @@ class LogisticRegression(Classifier):
         small = size <= 200 and problem.n <= 2000
         if self.solver == "newton" or (self.solver == "auto" and small):
             return _logistic.newton(*budget)
-        n, d = problem.X.shape
+        n, d = problem.n, problem.d
         if not problem.sparse and 50 < n < d and n <= 4000 and problem.lam > 0:
             return _logistic.in_row_space(*budget)
         return _logistic.preconditioned(*budget)
@@ -156,7 +173,7 @@ class LogisticRegression(Classifier):
         """Tell whether theta proves that an unpenalised fit has no optimum."""
         if not np.isinf(self.C) or not theta.any():
             return False
-        s = problem.X @ theta[:, :-1].T + theta[:, -1]
+        s = problem.scores(theta)
         if problem.k == 1:
             margin = np.where(problem.y == 1, s[:, 0], -s[:, 0])
         else:

@@ -64,6 +64,7 @@ class Ridge(Regressor):
 
     input: ClassVar[Input] = Table(sparse=True)
     multi_output: ClassVar[bool] = True
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
     alpha: NonNegative = 1.0
     fit_intercept: bool = True

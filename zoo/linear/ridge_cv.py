@@ -69,6 +69,7 @@ class RidgeCV(Regressor):
 
     input: ClassVar[Input] = Table(sparse=True)
     multi_output: ClassVar[bool] = True
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
     excused: ClassVar[dict[str, str]] = {
         "check_weights_count_as_repetition": (
             "leaving out one of two equal rows is not leaving out a row of weight 2"
