@@ -171,6 +171,96 @@ def _sweep_sparse(data, rows, starts, mean, w, r, shift, total, b, work, norms, 
     return worst
 
 
+@njit(cache=True, nogil=True)
+def _newton_gram(G, c, b, lam1, lam2):
+    """As _newton_on_support, by a Cholesky factor made here; c = X'r is kept up to date."""
+    S = np.flatnonzero(b)
+    m = S.shape[0]
+    L, g = np.empty((m, m)), np.empty(m)
+    for p in range(m):
+        for k in range(p + 1):
+            h = G[S[p], S[k]]
+            if k == p:
+                h += lam2
+            t = h - _dot(L[p, :k], L[k, :k])
+            if k < p:
+                L[p, k] = t / L[k, k]
+            elif t > 1e-12 * h:
+                L[p, p] = np.sqrt(t)
+            else:
+                return
+        j = S[p]
+        g[p] = c[j] - lam2 * b[j] - lam1 * np.sign(b[j])
+    for p in range(m):
+        g[p] = (g[p] - _dot(L[p, :p], g[:p])) / L[p, p]
+    for p in range(m - 1, -1, -1):
+        g[p] /= L[p, p]
+        _axpy(-g[p], L[p, :p], g[:p])
+    reach, ends = 1.0, -1
+    for p in range(m):
+        if b[S[p]] * (b[S[p]] + g[p]) < 0 and -b[S[p]] / g[p] < reach:
+            reach, ends = -b[S[p]] / g[p], p
+    for p in range(m):
+        j = S[p]
+        move = -b[j] if p == ends else reach * g[p]
+        b[j] += move
+        _axpy(G.dtype.type(-move), G[j], c)
+
+
+@njit(cache=True, nogil=True)
+def _path_gram(G, q, yy, lams, ratio, tol, max_sweeps, out, gaps):
+    """The whole path on a small Gram matrix, whose X'r is cheap for all columns at all times."""
+    d = q.shape[0]
+    b, c, columns = np.zeros_like(q), q.copy(), np.arange(d)
+    goal = max(0.5 * tol, 50 * np.finfo(G.dtype).eps) * max(yy, 1e-300)
+    most, last = 0, lams[0]
+    chosen = np.zeros(d, np.bool_)
+    for k in range(lams.shape[0]):
+        lam1, lam2 = ratio * lams[k], (1 - ratio) * lams[k]
+        # the strong rule: a column's correlation moves no faster than the penalty
+        for j in range(d):
+            if G[j, j] > 0.0 and (b[j] != 0.0 or abs(c[j] - lam2 * b[j]) >= ratio * (2 * lams[k] - last)):
+                chosen[j] = True
+        sweeps, gap, share = 0, np.inf, 1e-2
+        while True:
+            largest, b1, bb, bq, bc = 0.0, 0.0, 0.0, 0.0, 0.0
+            grown = False
+            for j in range(d):
+                if G[j, j] > 0.0:
+                    t = abs(c[j] - lam2 * b[j])
+                    largest = max(largest, t)
+                    if t > lam1 and not chosen[j]:
+                        chosen[j] = grown = True
+                b1 += abs(b[j])
+                bb += b[j] * b[j]
+                bq += b[j] * q[j]
+                bc += b[j] * c[j]
+            ry = yy - bq
+            rr = max(ry - bc, 0.0)
+            scale = min(1.0, lam1 / largest) if largest > 0.0 else 1.0
+            before = gap
+            gap = 0.5 * rr + lam1 * b1 + 0.5 * lam2 * bb - scale * ry + 0.5 * scale**2 * (rr + lam2 * bb)
+            if gap <= goal or sweeps >= max_sweeps or (share < 1e-30 and not grown):
+                break
+            at = np.flatnonzero(chosen)
+            # a single move of this size changes the objective by half its square
+            step = np.sqrt(share * max(min(gap, before), goal) / max(1, at.shape[0]))
+            sweeps += _descend_gram(G, c, b, columns, at, lam1, lam2, step, max_sweeps - sweeps)
+            if share < 1e-2:
+                _newton_gram(G, c, b, lam1, lam2)
+            if not grown:
+                share *= 0.1
+            c[:] = q
+            for j in range(d):  # afresh, so that rounding does not pile up
+                if b[j] != 0.0:
+                    _axpy(G.dtype.type(-b[j]), G[j], c)
+        for j in range(d):
+            chosen[j] = b[j] != 0.0
+        most = max(most, sweeps)
+        out[k], gaps[k], last = b, gap, lams[k]
+    return most
+
+
 class Gram:
     """Everything through X'WX and X'Wy: for more rows than columns, dense or sparse."""
 
@@ -457,12 +547,17 @@ def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
     return gap, sweeps, c
 
 
-def path(data, t, lams, ratio, tol, max_sweeps, each=None):
+def path(data, t, lams, ratio, tol, max_sweeps):
     """Solve for falling penalties, each from the last: lam1 = ratio lam, lam2 = (1 - ratio) lam."""
     b = np.zeros(data.d, data.norms.dtype)
     data.start(t)
     out = np.empty((len(lams), data.d), b.dtype)
     gaps, most = np.empty(len(lams)), 0
+    if isinstance(data, Gram) and data.d <= 300:
+        lams = np.asarray(lams, np.float64)
+        q = np.ascontiguousarray(data.q)
+        most = _path_gram(data.G, q, data.yy, lams, ratio, tol, max_sweeps, out, gaps)
+        return out, gaps, most
     c = data.correlations()
     last = lams[0]
     for k, lam in enumerate(lams):
@@ -472,6 +567,4 @@ def path(data, t, lams, ratio, tol, max_sweeps, each=None):
         gaps[k], sweeps, c = solve(data, b, lam1, lam2, tol, max_sweeps, hint)
         most = max(most, sweeps)
         out[k], last = b, lam
-        if each is not None and each(k):
-            return out[: k + 1], gaps[: k + 1], most
     return out, gaps, most
