@@ -13,7 +13,9 @@ CARDS = [row["name"] for row in registry.entries()]
 
 def tree(html: str) -> ElementTree.Element:
     """Parse, which fails where elements do not match."""
-    return ElementTree.fromstring(f"<page>{html.replace('&nbsp;', ' ')}</page>")
+    for only_html in ("&nbsp;", "&emsp;", "<wbr>"):
+        html = html.replace(only_html, " ")
+    return ElementTree.fromstring(f"<page>{html}</page>")
 
 
 def math_of(card) -> list[str]:
@@ -112,9 +114,22 @@ def test_a_large_bracket_takes_its_exponent():
     assert "".join(sup[0].itertext()) == "(ab)"
 
 
-def test_displayed_equations_are_cut_where_a_narrow_page_may_break_them():
-    page = tree(mathml(r"a = 1, \quad b = 2 \\\\ c = 3"))
-    assert [[m.tag for m in line] for line in page] == [["math", "math"], ["math"]]
+def test_a_displayed_equation_can_be_broken_before_signs_outside_brackets():
+    page = tree(mathml(r"a = (b + c) + |d - e| - f, \quad g = -h \\\\ i"))
+    pieces = [["".join(m.itertext()) for m in line.iter("math")] for line in page]
+    assert pieces == [["a", "=(b+c)", "+|d−e|", "−f,", "g", "=−h"], ["i"]]
+
+
+def test_signs_know_whether_they_stand_between_two():
+    html = mathml(r"-a - b = -c", block=False)
+    forms = [mo.get("form") for mo in tree(html).iter("mo") if mo.text == "−"]
+    assert forms == ["prefix", None, "prefix"]
+
+
+def test_functions_keep_their_distance():
+    words = r"w \log p, \log(p), -\log p"
+    assert mathml(words, block=False).count("mspace width") == 3
+    assert "movablelimits" in mathml(r"\min_x f", block=False)
 
 
 @pytest.mark.parametrize("latex", ["a}", "x^", r"\frac{a}{b", r"\left( a", "<b>{", ""])

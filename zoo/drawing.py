@@ -14,7 +14,7 @@ __all__ = ["Line", "Scale", "chart", "colour", "number", "svg"]
 # Okabe and Ito's colours, told apart with any kind of colour vision, darkened for white paper.
 PALETTE = ("#0072b2", "#d55e00", "#00875f", "#b5568f", "#8a6d00", "#4b4f9c")
 _DASHES = ("", "6 3", "2 3")
-LETTER = 6.1  # width of a letter of 11 px, on average
+LETTER = 6.7  # width of a letter of 12 px, on average
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Line:
     """One series: a line, points, or both, and a band from ``low`` to ``high``.
 
     ``colour`` is its place in the palette; None takes the place in the chart. ``tips`` are said of
-    its points when the pointer is over them. None and NaN in ``y`` interrupt the line.
+    its points when the pointer is over them, ``sizes`` are their areas beside each other. None and
+    NaN in ``y`` interrupt the line.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Line:
     colour: int | None = None
     dashed: bool = False
     tips: Sequence[str] | None = None
+    sizes: Sequence[float | None] | None = None
 
 
 def colour(i: int) -> str:
@@ -117,7 +119,7 @@ def svg(width: float, height: float, body: str, title: str, description: str = "
     return (
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'role="img" width="{width:g}" height="{height:g}" style="max-width:100%;height:auto" '
-        f'font-family="inherit" font-size="11" fill="currentColor">{said}{body}</svg>'
+        f'font-family="inherit" font-size="12" fill="currentColor">{said}{body}</svg>'
     )
 
 
@@ -134,7 +136,7 @@ def chart(
     y_range: tuple[float, float] | None = None,
     diagonal: bool = False,
     legend: bool | None = None,
-    size: tuple[int, int] = (420, 290),
+    size: tuple[int, int] = (380, 275),
 ) -> str:
     """Draw lines and points over two axes.
 
@@ -154,7 +156,7 @@ def chart(
         Draw the line on which both axes have the same value.
     legend : bool, optional
         Name the series above the chart; None does so when there are several.
-    size : (width, height), default=(420, 290)
+    size : (width, height), default=(380, 275)
         In pixels, when there is room.
 
     Returns
@@ -169,10 +171,10 @@ def chart(
     )  # fmt: skip
     legend = len(lines) > 1 if legend is None else legend
     named, top = _legend(lines, width) if legend else ("", 10.0)
-    y = Scale(y_low, y_high, height - 42, top, log=y_log)
+    y = Scale(y_low, y_high, height - 44, top, log=y_log)
     y_ticks = y.ticks()
     y_labels = y.labels(y_ticks)
-    left = 26 + LETTER * max([len(text) for text in y_labels] or [1])
+    left = 28 + LETTER * max([len(text) for text in y_labels] or [1])
     x = Scale(x_low, x_high, left, width - 14, log=x_log)
     body = [named, _axes(x, y, y_ticks, y_labels, x_label, y_label)]
     if diagonal:
@@ -207,20 +209,20 @@ def _axes(
     for tick, label in zip(y_ticks, y_labels, strict=True):
         grid.append(f"M{x.start:.1f} {y(tick):.1f}H{x.end:.1f}")
         words.append(
-            f'<text x="{x.start - 6:.1f}" y="{y(tick) + 3.8:.1f}" text-anchor="end">{label}</text>'
+            f'<text x="{x.start - 6:.1f}" y="{y(tick) + 4:.1f}" text-anchor="end">{label}</text>'
         )
     x_ticks = x.ticks(6)
     for tick, label in zip(x_ticks, x.labels(x_ticks), strict=True):
-        words.append(f'<text x="{x(tick):.1f}" y="{y.start + 16:.1f}" text-anchor="middle">{label}</text>')
+        words.append(f'<text x="{x(tick):.1f}" y="{y.start + 17:.1f}" text-anchor="middle">{label}</text>')
     marks = "".join(f"M{x(tick):.1f} {y.start:.1f}v4" for tick in x_ticks)
     middle = (y.start + y.end) / 2
     return (
         f'<path d="{"".join(grid)}" stroke="currentColor" opacity=".14" fill="none"/>'
         f'<path d="M{x.start:.1f} {y.start:.1f}H{x.end:.1f}{marks}" stroke="currentColor" opacity=".5" '
         f'fill="none"/><g opacity=".75">{"".join(words)}'
-        f'<text x="{(x.start + x.end) / 2:.1f}" y="{y.start + 35:.1f}" text-anchor="middle">'
+        f'<text x="{(x.start + x.end) / 2:.1f}" y="{y.start + 37:.1f}" text-anchor="middle">'
         f"{escape(x_label)}</text>"
-        f'<text transform="translate(11 {middle:.1f}) rotate(-90)" text-anchor="middle">'
+        f'<text transform="translate(12 {middle:.1f}) rotate(-90)" text-anchor="middle">'
         f"{escape(y_label)}</text></g>"
     )
 
@@ -288,10 +290,16 @@ def _series(s: Line, i: int, x: Scale, y: Scale) -> str:
     marks = []
     for k, a, b in seen[::step]:
         tip = s.tips[k] if s.tips is not None else f"{s.name}: {number(float(s.y[k] or 0))}"
-        r = 3 if shown else 6
-        marks.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{r}"><title>{escape(tip)}</title></circle>')
+        r = _radius(s.sizes, k) if shown else 6
+        marks.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{r:.3g}"><title>{escape(tip)}</title></circle>')
     look = f'style="fill:{ink}" opacity=".8"' if shown else 'fill="transparent"'
     return "".join(drawn) + f'<g class="tips" {look}>{"".join(marks)}</g>'
+
+
+def _radius(sizes: Sequence[float | None] | None, k: int) -> float:
+    if sizes is None or sizes[k] is None:
+        return 3
+    return 2 + 5 * math.sqrt((sizes[k] or 0) / max(1e-9, *(n or 0 for n in sizes)))
 
 
 def _path(seen: list[tuple[int, float, float]]) -> str:

@@ -39,7 +39,8 @@ _SIZES = (
     "biggr", "Biggl", "Biggr", "bigm", "middle",
 )  # fmt: skip
 _DROPPED = ("displaystyle", "textstyle", "limits", "nolimits", "!", "nonumber", "/")
-_SPACES = {",": " ", ":": " ", ";": " ", " ": " ", "quad": "   ", "qquad": "\n", "\\": "\n"}
+_SPACES = {"quad": "   ", "qquad": "\n", "\\": "\n"}
+_THIN = (",", ":", ";", " ")
 _FONTS = (
     "mathrm", "text", "textrm", "operatorname", "mathbf", "boldsymbol", "bm", "mathit", "mathsf",
     "textit", "textbf", "mathcal", "mathscr", "mathtt", "texttt", "mbox",
@@ -59,8 +60,8 @@ _TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\s+|.", re.DOTALL)
 class _Part:
     """A piece of an equation.
 
-    ``kind`` is one of letter, function, space, group, above, below, fraction, binomial, root, font,
-    accent, size, environment and unknown; ``inside`` holds the pieces it is made of.
+    ``kind`` is one of letter, relation, function, space, thin, group, above, below, fraction, binomial,
+    root, font, accent, size, environment and unknown; ``inside`` holds the pieces it is made of.
     """
 
     kind: str
@@ -116,8 +117,12 @@ class _Reader:
         return self.item(token)
 
     def command(self, name: str) -> _Part:
+        if name == "mid":
+            return _Part("relation", "|")
         if name in _SYMBOLS:
             return _Part("letter", _SYMBOLS[name])
+        if name in _THIN:
+            return _Part("thin", " ")
         if name in _FUNCTIONS:
             return _Part("function", name)
         if name in _SPACES:
@@ -204,7 +209,7 @@ def _plain_row(parts: tuple[_Part, ...]) -> str:
 def _plain(p: _Part) -> str:
     if p.kind == "group":
         return _plain_row(p.inside)
-    if p.kind in ("letter", "function", "space", "unknown"):
+    if p.kind in ("letter", "relation", "function", "space", "thin", "unknown"):
         return p.text
     if p.kind == "size":
         return ""
@@ -261,8 +266,8 @@ _OPERATORS = set("+-=<>≤≥≠≈≡∝~≪≫·×±∓∘*→←↦⇒⇔∈�
 def mathml(latex: str, *, block: bool = True) -> str:
     r"""Write an equation for a web page; browsers draw MathML by themselves.
 
-    A displayed equation is cut at its wide spaces and line ends, so that a narrow page can break it
-    there. What cannot be read is shown as it was given.
+    A displayed equation ends its lines at wide spaces, and a narrow page can break it before signs
+    that stand outside brackets. What cannot be read is shown as it was given.
 
     Parameters
     ----------
@@ -280,10 +285,10 @@ def mathml(latex: str, *, block: bool = True) -> str:
         parts = _Reader(latex).sequence()
         if not block:
             return f"<math>{_row(parts)}</math>"
-        lines = []
-        for line in _cut(parts, "\n"):
-            pieces = [_row(piece) for piece in _cut(line, "   ")]
-            lines.append("".join(f'<math display="block">{p}</math>' for p in pieces if p))
+        lines = [
+            "&emsp;".join(filter(None, map(_breakable, _cut(line, "   "))))
+            for line in _cut(parts, "\n")
+        ]
     except (IndexError, ValueError):  # unbalanced braces, an argument that is missing
         return f"<code>{escape(latex)}</code>"
     return "".join(f'<div class="equation">{line}</div>' for line in lines if line)
@@ -308,8 +313,28 @@ def _cut(parts: tuple[_Part, ...], space: str) -> list[tuple[_Part, ...]]:
     return [tuple(row) for row in rows]
 
 
-def _row(parts: tuple[_Part, ...]) -> str:
-    """Write pieces that stand side by side."""
+def _breakable(parts: tuple[_Part, ...]) -> str:
+    """Write a piece as elements between which a line may be broken: each begins with a sign."""
+    chunks: list[list[_Part]] = [[]]
+    depth, bars, before = 0, 0, None
+    for p in parts:
+        if p.kind == "size":
+            depth += (p.text == "left") - (p.text == "right")
+        elif p.kind == "letter" and p.text:
+            depth += (p.text in "([{⟨⌊⌈") - (p.text in ")]}⟩⌋⌉")
+            bars += p.text in "|‖" and depth == 0
+            outside = depth == 0 and bars % 2 == 0
+            if p.text in "+-±=≤≥≈∝←→↦" and outside and not _opens(before):
+                chunks.append([])
+        if not (p.kind == "space" and p.text == " "):
+            before = p
+        chunks[-1].append(p)
+    rows = [_row(tuple(chunk), continues=i > 0) for i, chunk in enumerate(chunks)]
+    return "<wbr>".join(f'<math displaystyle="true">{row}</math>' for row in rows if row)
+
+
+def _row(parts: tuple[_Part, ...], continues: bool = False) -> str:
+    """Write pieces that stand side by side; what continues a line begins with a sign between two."""
     parts = tuple(
         p for p in parts if not (p.kind == "space" and p.text == " ") and p != _Part("letter", "")
     )
@@ -317,41 +342,42 @@ def _row(parts: tuple[_Part, ...]) -> str:
     if sizes.count("left") != sizes.count("right"):
         raise ValueError("unbalanced brackets")
     written: list[str] = []
+    before: _Part | None = None  # what a sign or a function stands behind
     i = 0
     while i < len(parts):
         p = parts[i]
+        limits = p.text in _LIMITS and p.kind in ("letter", "function")
         i += 1
         if p.kind == "size":
             fence = p.inside[0] if p.inside else parts[i]
             i += 0 if p.inside else 1
-            written.append(_fence(p.text, fence.text))
+            base = _fence(p.text, fence.text)
             if p.text == "left":
-                written[-1] = "<mrow>" + written[-1]
+                base = _OPEN + base
             elif p.text == "right":
-                written[-1] += "</mrow>"
-            base, limits = "", False
-            if i >= len(parts) or parts[i].kind not in ("above", "below"):
-                continue
-            if p.text == "right":
-                # The exponent belongs to the whole bracket.
-                start = max(k for k, text in enumerate(written) if text.startswith("<mrow>"))
-                base = "".join(written[start:])
+                # The whole bracket is one thing, and takes the exponent.
+                start = max(k for k, text in enumerate(written) if text.startswith(_OPEN))
+                base = "<mrow>" + "".join(written[start:]).removeprefix(_OPEN) + base + "</mrow>"
                 del written[start:]
-            else:
-                base = written.pop()
+            p = fence
         elif p.kind in ("above", "below"):
-            base, limits = "<mrow></mrow>", False
+            base = "<mrow></mrow>"
             i -= 1
-        elif p.kind == "letter" and (p.text.isdecimal()):
+        elif p.kind == "letter" and p.text.isdecimal():
             digits = p.text
             while i < len(parts) and parts[i].kind == "letter" and re.fullmatch(r"[\d.]", parts[i].text):
                 digits += parts[i].text
                 i += 1
-            number = digits.rstrip(".")
-            i -= len(digits) - len(number)
-            base, limits = f"<mn>{number}</mn>", False
+            i -= len(digits) - len(digits.rstrip("."))
+            base = f"<mn>{digits.rstrip('.')}</mn>"
+        elif continues and i == 1:
+            base = _one(p).replace("<mo>", '<mo form="infix">')
+        elif p.kind == "letter" and p.text in "+-±∓" and _opens(before):
+            base = _one(p).replace("<mo>", '<mo form="prefix">')
         else:
-            base, limits = _one(p), p.text in _LIMITS and p.kind in ("letter", "function")
+            base = _one(p)
+            if p.kind == "function" and not limits and not _opens(before):
+                base = _SPACE + base
         above, below = [], ""
         while i < len(parts):
             script = parts[i]
@@ -365,16 +391,30 @@ def _row(parts: tuple[_Part, ...]) -> str:
                 break
             i += 1
         exponent = above[0] if len(above) == 1 else f"<mrow>{''.join(above)}</mrow>" if above else ""
+        if base.startswith(_SPACE) and (below or exponent):
+            written.append(_SPACE)
+            base = base.removeprefix(_SPACE)
         written.append(_scripted(base, below, exponent, limits))
-        following = parts[i] if i < len(parts) else None
-        if p.kind == "function" and following is not None and _wants_space(following):
-            written.append('<mspace width="0.17em"></mspace>')
+        if p.kind == "function" and i < len(parts) and not _closes(parts[i]):
+            written.append(_SPACE)
+        before = p
     return "".join(written)
 
 
-def _wants_space(p: _Part) -> bool:
-    """Tell whether a function's name must be kept apart from what follows it."""
-    return not (p.kind == "size" or (p.kind == "letter" and p.text in "([{,;)]"))
+_OPEN = "<!--left-->"
+_SPACE = '<mspace width="0.17em"></mspace>'
+
+
+def _opens(p: _Part | None) -> bool:
+    """Tell whether a sign behind p stands before one thing, not between two."""
+    if p is None or p.kind in ("function", "relation", "space", "thin"):
+        return True
+    return p.kind == "letter" and p.text != "" and (p.text in _OPERATORS or p.text in "([{⟨⌊⌈")
+
+
+def _closes(p: _Part) -> bool:
+    """Tell whether a function's name needs no space before p."""
+    return p.kind in ("size", "thin") or (p.kind == "letter" and p.text in "([{,;)")
 
 
 def _scripted(base: str, below: str, above: str, limits: bool) -> str:
@@ -404,6 +444,10 @@ def _one(p: _Part) -> str:
         if p.text in _LIMITS:
             return f'<mo movablelimits="true" lspace="0.17em" rspace="0">{p.text}</mo>'
         return f'<mi mathvariant="normal">{p.text}</mi>'
+    if p.kind == "relation":
+        return f'<mo stretchy="false" lspace="0.28em" rspace="0.28em">{p.text}</mo>'
+    if p.kind == "thin":
+        return _SPACE
     if p.kind == "space":
         return f'<mspace width="{1 if p.text == "   " else 2}em"></mspace>'
     if p.kind == "group":
@@ -450,7 +494,7 @@ def _letter(text: str) -> str:
 
 def _in_font(font: str, p: _Part) -> str:
     parts = p.inside if p.kind == "group" else (p,)
-    if any(part.kind not in ("letter", "space") for part in parts):
+    if any(part.kind not in ("letter", "space", "thin") for part in parts):
         return _one(p)
     word = "".join(part.text for part in parts)
     if font in ("text", "textrm", "textit", "textbf", "texttt", "mbox"):

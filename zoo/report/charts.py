@@ -21,10 +21,11 @@ __all__ = [
     "roc",
     "whisker",
     "whisker_axis",
+    "whisker_scale",
 ]
 
 Json = Mapping[str, Any]
-WHISKER = (220, 22)
+WHISKER = (200, 24)
 
 
 def _short(text: Any, most: int = 26) -> str:
@@ -53,7 +54,7 @@ def whisker_scale(scores: Sequence[Json]) -> Scale:
 
 
 def whisker(score: Json, scale: Scale, said: str) -> Markup:
-    """Draw one row: folds as faint dots, the interval as a line, the mean as a dot."""
+    """Draw one row: folds as faint strokes, the interval as a line, the mean as a dot."""
     width, height = WHISKER
     y = height / 2
 
@@ -61,10 +62,9 @@ def whisker(score: Json, scale: Scale, said: str) -> Markup:
         return min(max(scale(value), 2), width - 2)
 
     folds = "".join(
-        f'<circle cx="{at(v):.1f}" cy="{y:g}" r="2.6"/>'
-        for v in score["folds"] if v is not None and math.isfinite(v)
-    )  # fmt: skip
-    body = f'<g style="fill:{colour(0)}" opacity=".3">{folds}</g>'
+        f"M{at(v):.1f} {y - 6:g}v12" for v in score["folds"] if v is not None and math.isfinite(v)
+    )
+    body = f'<path d="{folds}" style="stroke:{colour(0)}" stroke-width="1.5" opacity=".45"/>'
     low, high, mean = score["low"], score["high"], score["mean"]
     if low is not None and high is not None:
         body += f'<path d="M{at(low):.1f} {y:g}H{at(high):.1f}" style="stroke:{colour(0)}" stroke-width="2"/>'
@@ -76,9 +76,9 @@ def whisker(score: Json, scale: Scale, said: str) -> Markup:
 def whisker_axis(scale: Scale) -> Markup:
     """Draw the axis above the rows."""
     width, _ = WHISKER
-    ticks = scale.ticks(3)
+    ticks = scale.ticks(4)
     body = "".join(
-        f'<text x="{min(max(scale(t), 12), width - 14):.1f}" y="10" text-anchor="middle" font-size="10">'
+        f'<text x="{min(max(scale(t), 12), width - 14):.1f}" y="10" text-anchor="middle" font-size="10.5">'
         f"{label}</text>"
         for t, label in zip(ticks, scale.labels(ticks), strict=True)
     )
@@ -118,7 +118,7 @@ def _epochs(name: str, values: Sequence[float | None]) -> list[str]:
 def learning_curve(curve: Json) -> Markup:
     """Scores over the number of training rows, with a band of one standard deviation."""
     lines = []
-    for name, key in (("training rows", "train"), ("rows held back", "valid")):
+    for name, key in (("rows fitted to", "train"), ("rows held back", "valid")):
         folds = [[v for v in at if v is not None] for at in curve[key]]
         mean = [sum(at) / len(at) if at else None for at in folds]
         spread = [
@@ -144,7 +144,7 @@ def roc(curves: Sequence[Json]) -> Markup:
     """True positives over false positives, a line for each class."""
     lines = [
         Line(
-            _short(f"{c['class']}, area {number(c['auc'], 3)}", 32), c["fpr"], c["tpr"],
+            _short(f"{c['class']}, area {_area(c)}", 32), c["fpr"], c["tpr"],
             tips=[
                 f"{_short(c['class'])}: {number(t, 3)} found at {number(f, 3)} false alarms"
                 for f, t in zip(c["fpr"], c["tpr"], strict=True)
@@ -152,12 +152,16 @@ def roc(curves: Sequence[Json]) -> Markup:
         )
         for c in curves
     ]  # fmt: skip
-    areas = "; ".join(f"{c['class']}: area {number(c['auc'], 3)}" for c in curves)
+    areas = "; ".join(f"{c['class']}: area {_area(c)}" for c in curves)
     return Markup(chart(
         lines, title="ROC curves", description=areas, x_label="false positive rate",
         y_label="true positive rate", x_range=(0, 1), y_range=(0, 1.01), diagonal=True, legend=True,
-        size=(420, 370),
+        size=(380, 340),
     ))  # fmt: skip
+
+
+def _area(curve: Json) -> str:
+    return "n/a" if curve["auc"] is None else f"{curve['auc']:.3f}"
 
 
 def calibration(curves: Sequence[Json]) -> Markup:
@@ -170,11 +174,12 @@ def calibration(curves: Sequence[Json]) -> Markup:
             + ("" if n is None else f" ({number(n)} rows)")
             for p, o, n in zip(c["predicted"], c["observed"], counts, strict=True)
         ]
-        lines.append(Line(_short(c["class"], 32), c["predicted"], c["observed"], style="both", tips=tips))
+        name = _short(c["class"], 32)
+        lines.append(Line(name, c["predicted"], c["observed"], style="both", tips=tips, sizes=counts))
     return Markup(chart(
         lines, title="Calibration", x_label="predicted probability", y_label="share that came true",
         description="A model that means what it says lies on the diagonal.", x_range=(0, 1),
-        y_range=(0, 1.01), diagonal=True, legend=len(lines) > 1, size=(420, 370),
+        y_range=(0, 1.01), diagonal=True, legend=len(lines) > 1, size=(380, 340),
     ))  # fmt: skip
 
 
@@ -191,7 +196,7 @@ def predicted_against_actual(points: Json) -> Markup:
     return Markup(chart(
         [dots], title="Predicted against actual", x_label="actual", y_label="predicted",
         description=f"{len(values) // 2} rows; exact predictions lie on the diagonal.",
-        diagonal=True, x_range=(low - pad, high + pad), y_range=(low - pad, high + pad), size=(420, 370),
+        diagonal=True, x_range=(low - pad, high + pad), y_range=(low - pad, high + pad), size=(380, 340),
     ))  # fmt: skip
 
 
@@ -204,7 +209,7 @@ def residuals(points: Json) -> Markup:
     return Markup(chart(
         [dots, zero], title="Residuals", x_label="predicted", y_label="actual − predicted",
         description="Errors over predictions; a pattern is something that the model has missed.",
-        legend=False, size=(420, 370),
+        legend=False, size=(380, 340),
     ))  # fmt: skip
 
 
@@ -222,7 +227,7 @@ def confusion(confusion: Json) -> Markup:
     """Rows are what was true, columns what was said; shade is the share of the row."""
     classes, matrix = [str(c) for c in confusion["classes"]], confusion["matrix"]
     k = len(classes)
-    cell = 46 if k <= 6 else 34 if k <= 12 else 24 if k <= 30 else 14
+    cell = 84 if k <= 3 else 50 if k <= 6 else 34 if k <= 12 else 24 if k <= 30 else 14
     names = [_short(c, 14) for c in classes]
     longest = max(map(len, names), default=1)
     left = 22 + LETTER * longest
@@ -291,38 +296,27 @@ def most_confused(confusion: Json, most: int = 5) -> list[dict[str, Any]]:
     return sorted(pairs, key=lambda pair: -pair["count"])[:most]
 
 
-def importances(columns: Sequence[Json]) -> Markup:
-    """How much worse the score gets when one column is shuffled."""
-    names = [_short(c["column"], 24) for c in columns]
-    left = 12 + LETTER * max(map(len, names), default=1)
-    width, row = 460, 24
-    ends = [c["mean"] + side * (c["std"] or 0) for c in columns for side in (-1, 1)]
-    scale = Scale(min([0.0, *ends]), max([0.0, *ends]), left, width - 16)
-    height = row * len(columns) + 44
-    ticks = scale.ticks(4)
-    grid = "".join(f"M{scale(t):.1f} 6V{height - 34}" for t in ticks)
-    words = "".join(
-        f'<text x="{scale(t):.1f}" y="{height - 20}" text-anchor="middle">{label}</text>'
-        for t, label in zip(ticks, scale.labels(ticks), strict=True)
-    )
-    body = [f'<path d="{grid}" stroke="currentColor" opacity=".14"/><g opacity=".75">{words}</g>']
-    for i, (c, name) in enumerate(zip(columns, names, strict=True)):
-        y = 6 + row * (i + 0.5)
-        a, b = sorted((scale(0), scale(c["mean"])))
-        std = c["std"] or 0
-        tip = f"{c['column']}: {number(c['mean'])} ± {number(std, 2)}"
+def importances(columns: Sequence[Json], of: Sequence[Json]) -> Markup:
+    """How much worse the score gets when one column is shuffled; the scale is that of all in ``of``."""
+    width, row = 380, 38
+    ends = [c["mean"] + side * (c["std"] or 0) for c in of for side in (-1, 1)]
+    scale = Scale(min([0.0, *ends]), max([0.0, *ends]), 2, width - 2)
+    body = []
+    for i, c in enumerate(columns):
+        y, mean, std = row * i, c["mean"], c["std"] or 0
+        a, b = sorted((scale(0), scale(mean)))
+        said = f"{number(mean, 3)} ± {number(std, 2)}"
         body.append(
-            f"<g><title>{escape(tip)}</title>"
-            f'<rect x="0" y="{y - row / 2:g}" width="{width}" height="{row}" fill="transparent"/>'
-            f'<text x="{left - 7:g}" y="{y + 4:g}" text-anchor="end">{escape(name)}</text>'
-            f'<rect x="{a:.1f}" y="{y - 6:g}" width="{max(b - a, 0.8):.1f}" height="12" rx="2" '
-            f'style="fill:{colour(0)}" opacity=".75"/>'
-            f'<path d="M{scale(c["mean"] - std):.1f} {y:g}H{scale(c["mean"] + std):.1f}" '
-            'stroke="currentColor" stroke-width="1.5" opacity=".8"/></g>'
+            f"<g><title>{escape(str(c['column']))}: {said}</title>"
+            f'<rect x="0" y="{y}" width="{width}" height="{row}" fill="transparent"/>'
+            f'<text x="2" y="{y + 15}">{escape(_short(c["column"], 36))}</text>'
+            f'<text x="{width - 2}" y="{y + 15}" text-anchor="end" opacity=".75">{said}</text>'
+            f'<rect x="{a:.1f}" y="{y + 22}" width="{max(b - a, 1):.1f}" height="8" '
+            f'style="fill:{colour(0 if mean > 0 else 1)}"/>'
+            f'<path d="M{scale(mean - std):.1f} {y + 26}H{scale(mean + std):.1f}" stroke="currentColor" '
+            'stroke-width="1.5" opacity=".65"/></g>'
         )
-    body.append(
-        f'<text x="{(left + width) / 2:g}" y="{height - 4}" text-anchor="middle" opacity=".75">'
-        "loss of score when shuffled</text>"
-    )
-    said = "; ".join(f"{c['column']} {number(c['mean'], 2)}" for c in columns[:5])
-    return Markup(svg(width, height, "".join(body), "Permutation importances", said))
+    zero = "".join(f"M{scale(0):.1f} {row * i + 20}v12" for i in range(len(columns)))
+    body.append(f'<path d="{zero}" stroke="currentColor" opacity=".6"/>')
+    said = "; ".join(f"{c['column']} {number(c['mean'], 2)}" for c in columns)
+    return Markup(svg(width, row * len(columns), "".join(body), "Permutation importances", said))

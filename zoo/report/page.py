@@ -99,7 +99,8 @@ def _templates() -> Environment:
     )  # fmt: skip
     environment.filters.update(
         number=_number, seconds=_seconds, value=_value, settings=_settings, prose=_prose,
-        references=_references, equation=lambda latex: Markup(mathml(latex)), percent=_percent,
+        references=_references, breakable=_breakable, percent=_percent, interval=_interval,
+        equation=lambda latex: Markup(mathml(latex)),
     )  # fmt: skip
     return environment
 
@@ -117,7 +118,7 @@ class _Page:
     def __init__(self, findings: Mapping[str, Any]) -> None:
         self._parts: _Part = _plain(findings)
         self.nothing = _Part()
-        self.metrics = [_Metric(m, i) for i, m in enumerate(self._parts.get("metrics") or [])]
+        self.metrics = [_Metric(m) for m in self._parts["metrics"] or []]
         rows = [_Part(row) for row in self._parts.get("leaderboard") or []]
         for row in rows:
             row["scores"] = {m.name: m.plain(row.get("scores")) for m in self.metrics}
@@ -168,6 +169,21 @@ class _Page:
         return [(str(c), n) for c, n in zip(classes or [], counts, strict=True)]
 
     @property
+    def roc(self) -> list[Any]:
+        """Curves of the classes, or of the eight that are hardest to tell."""
+        curves = self._parts["roc"] or []
+        return sorted(curves, key=lambda c: c["auc"] or 0)[:8] if self.many("roc") else curves
+
+    @property
+    def calibration(self) -> list[Any]:
+        """Curves of at most six classes."""
+        return (self._parts["calibration"] or [])[:6]
+
+    def many(self, part: str) -> bool:
+        """Whether the classes of a part are too many for one chart."""
+        return len(self._parts[part] or []) > {"roc": 8, "calibration": 6}[part]
+
+    @property
     def points(self) -> dict[str, Any] | None:
         """Predicted and actual numbers, those that are known."""
         found = self._parts.get("residuals")
@@ -178,6 +194,16 @@ class _Page:
             if p is not None and a is not None
         ]  # fmt: skip
         return {**found, "predicted": [p for p, _ in pairs], "actual": [a for _, a in pairs]}
+
+    @property
+    def learning_curve(self) -> dict[str, Any] | None:
+        """Scores by number of training rows, under the name and sign that people expect."""
+        curve = self._parts["learning_curve"]
+        if not curve:
+            return None
+        metric = _Metric({"name": str(curve["metric"])})
+        flipped = {part: [[metric.flip(v) for v in at] for at in curve[part]] for part in ("train", "valid")}
+        return {**curve, **flipped, "metric": metric.label, "rises": metric.greater_is_better}
 
     @property
     def spec(self) -> str | None:
@@ -194,12 +220,17 @@ class _Page:
         return lines
 
 
+_PERFECT_IS_ONE = (
+    "accuracy", "balanced_accuracy", "roc_auc", "average_precision", "f1", "precision", "recall", "jaccard",
+    "r2", "explained_variance", "top_k", "matthews", "d2",
+)  # fmt: skip
+
+
 class _Metric:
     """A scorer as people speak of it: ``neg_mean_squared_error`` is a mean squared error."""
 
-    def __init__(self, metric: Mapping[str, Any], place: int) -> None:
+    def __init__(self, metric: Mapping[str, Any]) -> None:
         self.name: str = metric["name"]
-        self.place = place
         self.negated = self.name.startswith("neg_")
         self.label = {"r2": "R²", "roc_auc": "ROC AUC"}.get(
             self.name, self.name.removeprefix("neg_").replace("_", " ")
@@ -213,12 +244,19 @@ class _Metric:
         """Return the scores of one row under this metric, with the sign that people expect."""
         found = (scores or {}).get(self.name) or {}
         low, high = found.get("low"), found.get("high")
-        return {
-            "mean": self.flip(found.get("mean")),
-            "low": self.flip(high if self.negated else low),
-            "high": self.flip(low if self.negated else high),
-            "folds": [self.flip(v) for v in found.get("folds") or []],
-        }
+        low, high = (self.flip(high), self.flip(low)) if self.negated else (low, high)
+        # The interval is that of a bell; a share cannot be above 1 nor a squared error below 0.
+        if high is not None and self.at_most_one:
+            high = min(high, 1.0)
+        if low is not None and self.negated:
+            low = max(low, 0.0)
+        folds = [self.flip(v) for v in found.get("folds") or []]
+        return {"mean": self.flip(found.get("mean")), "low": low, "high": high, "folds": folds}
+
+    @property
+    def at_most_one(self) -> bool:
+        """Whether 1 is perfect."""
+        return self.name.startswith(_PERFECT_IS_ONE)
 
 
 class _Part(dict[str, Any]):
@@ -228,17 +266,21 @@ class _Part(dict[str, Any]):
         return None
 
 
+# Characters that turn the direction of all text behind them, or do other things unseen.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
+
 def _plain(value: Any) -> Any:
     """Make plain Python of it; NaN and infinity, which JSON does not know, become None."""
     if isinstance(value, Mapping):
-        return _Part((str(k), _plain(v)) for k, v in value.items())
+        return _Part((_plain(str(k)), _plain(v)) for k, v in value.items())
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return _UNSEEN.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 # -- how values are written -------------------------------------------------------------------------
@@ -250,6 +292,14 @@ def _number(value: Any, digits: int = 4) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return number(value, digits)
+
+
+def _interval(low: float, high: float, between: str = " – ") -> str:
+    """Write both ends with as many decimals as tell them apart."""
+    width = high - low
+    decimals = 1 - math.floor(math.log10(width)) if width > 0 else 3
+    ends = [f"{end:.{min(max(decimals, 0), 4)}f}".replace("-", "−") for end in (low, high)]
+    return between.join(ends)
 
 
 def _percent(share: float) -> str:
@@ -278,6 +328,11 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"({', '.join(_value(v) for v in value)})"
     return "None" if value is None else str(value)
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name break between its words."""
+    return Markup(re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=_)(?=[^_])", "<wbr>", escape(name)))
 
 
 def _settings(params: Mapping[str, Any] | None) -> str:
