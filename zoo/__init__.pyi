@@ -1,6 +1,7 @@
 """The public names of the zoo; written by `python -m zoo.registry`."""
 
 from .agents.dqn import DQN as DQN
+from .experiment import run as run
 from .generative.vae import VAE as VAE
 from .linear.bradley_terry import BradleyTerry as BradleyTerry
 from .linear.lasso import Lasso as Lasso
@@ -30,6 +31,7 @@ from .recommend.matrix_factorization import MatrixFactorization as MatrixFactori
 from .registry import all_estimators as all_estimators
 from .registry import card as card
 from .registry import matching as matching
+from .search import leaderboard as leaderboard
 from .sequence.rnn import RNNClassifier as RNNClassifier
 from .sequence.rnn import RNNRegressor as RNNRegressor
 from .svm.linear_svc import LinearSVC as LinearSVC

@@ -12,6 +12,10 @@ from numba import njit, types
 from numba.extending import intrinsic
 from scipy import sparse
 
+from zoo.devices import arrays_on
+
+_NUMPY = arrays_on("cpu", np.dtype(np.float32))
+
 # min/max by comparison only become vector instructions when the compiler may ignore NaN; infinities
 # are used as masks, so `ninf` must stay out
 _MATH = {"nnan", "nsz", "arcp", "contract", "afn"}
@@ -168,9 +172,13 @@ class Kernel:
         Shift the data by its mean before rounding. Harmless where the kernel is a function of
         differences (rbf), and for the linear kernel where the dual variables sum to zero; it saves
         the digits that a large offset would eat.
+    arrays : Arrays
+        Where dense blocks of the named kernels are made. On torch they come back as numpy.
     """
 
-    def __init__(self, Z, kind, gamma=1.0, coef0=0.0, degree=3, dtype=np.float32, centre=True):
+    def __init__(
+        self, Z, kind, gamma=1.0, coef0=0.0, degree=3, dtype=np.float32, centre=True, arrays=_NUMPY
+    ):
         self.kind, self.gamma, self.coef0, self.degree = kind, gamma, coef0, degree
         self.dtype = np.dtype(dtype)
         self.sparse = sparse.issparse(Z)
@@ -178,7 +186,9 @@ class Kernel:
         self.width = 1 if kind == "precomputed" else Z.shape[1]
         self.mean = None
         self.raw = Z
+        self._centre = centre
         self.columns = None
+        self.arrays, self.there = _NUMPY, None
         self._buffer = np.empty(0, self.dtype)
         if callable(kind) or kind == "precomputed":
             self.Z = Z
@@ -196,6 +206,14 @@ class Kernel:
                 self.Z = np.ascontiguousarray(Z, dtype=self.dtype)
             self.norms = np.einsum("ij,ij->i", self.Z, self.Z, dtype=np.float64)
         self.norms = self.norms.astype(self.dtype)
+        if arrays.xp is not np and not self.sparse:
+            self.arrays = arrays
+            self.there = arrays.put(self.Z), arrays.put(self.norms)
+
+    def in_double(self):
+        """The same kernel in float64."""
+        given = (self.raw, self.kind, self.gamma, self.coef0, self.degree)
+        return Kernel(*given, dtype=np.float64, centre=self._centre, arrays=self.arrays)
 
     def subset(self, index):
         """The same kernel with only the columns `index`."""
@@ -210,6 +228,9 @@ class Kernel:
         part.Z = self.Z[index]
         if not callable(self.kind):
             part.norms = self.norms[index]
+        if self.there is not None:
+            k = self.arrays.put(index)
+            part.there = tuple(a[k] for a in self.there)
         return part
 
     def rows_of(self, parent, index, out, slots):
@@ -260,7 +281,25 @@ class Kernel:
             a = np.einsum("ij,ij->i", A, A, dtype=np.float64).astype(self.dtype)
             self._finish(A, a, out, np.arange(m), S=out)
 
+    def _finish_there(self, A, a, out, slots):
+        """As `_finish`, on the device."""
+        xp, (Z, norms) = self.arrays.xp, self.there
+        S = self.arrays.put(A) @ Z.T
+        if self.kind == "rbf":
+            S *= -2.0
+            S += self.arrays.put(a)[:, None]
+            S += norms
+            S = xp.exp(S.clamp_(min=0.0).mul_(-self.gamma))
+        elif self.kind == "poly":
+            S = (self.gamma * S + self.coef0) ** self.degree
+        elif self.kind == "sigmoid":
+            S = xp.tanh(self.gamma * S + self.coef0)
+        out[slots] = self.arrays.get(S)
+
     def _finish(self, A, a, out, slots, S=None):
+        if self.there is not None:
+            self._finish_there(A, a, out, slots)
+            return
         m = A.shape[0]
         if S is None:
             if self._buffer.size < m * self.n:

@@ -1,162 +1,83 @@
-"""What SVC and SVR share: the kernel's constants, the choice of solver, prediction."""
+"""What the kernel machines share: the kernel's parameters, the budget, the support vectors."""
 
-import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from scipy import sparse
-from sklearn.exceptions import ConvergenceWarning
 
-from zoo.svm._interior import interior_point
-from zoo.svm._kernels import Kernel
-from zoo.svm._smo import Solution, dual_ascent, smo
+from zoo.base import Estimator
+from zoo.inputs import Input, Table
+from zoo.params import Count, Device, Fixed, Interval, Positive, Search, Tolerance
 
 
-def resolve_gamma(gamma: Any, X: Any) -> float:
-    """1 / (d var(X)) for "scale", 1 / d for "auto"."""
-    if gamma == "scale":
-        if sparse.issparse(X):
-            size = X.shape[0] * X.shape[1]
-            variance = float(X.multiply(X).sum()) / size - (float(X.sum()) / size) ** 2
-        else:
-            variance = float(X.var(dtype=np.float64))
-        return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
-    return 1.0 / X.shape[1] if gamma == "auto" else float(gamma)
+class KernelMachine(Estimator, abstract=True):
+    """A function that a kernel expands over the training rows, found by its dual problem.
 
+    Parameters
+    ----------
+    kernel : {"linear", "poly", "rbf", "sigmoid", "precomputed"} or callable, default="rbf"
+        K; a callable takes (A, B) and returns the matrix.
+    gamma : {"scale", "auto"} or float, default="scale"
+        Factor of <x, z> or |x - z|^2: "scale" is 1 / (d var(X)), "auto" 1 / d.
+    degree : int, default=3
+        Power of "poly".
+    coef0 : float, default=0.0
+        Constant of "poly" and "sigmoid".
+    tol : float, default=1e-3
+        Largest violation of the optimality conditions that is accepted.
+    max_iter : int, default=-1
+        Most steps for each problem; -1 is no limit.
+    time_limit : float or None, default=None
+        Most seconds for each problem.
+    cache_size : float, default=200
+        Megabytes for kernel rows.
+    shrinking : bool, default=True
+        Leave out rows that have come to rest, where the cache cannot hold all.
+    device : str, default="cpu"
+        Where rows of the kernel are made: "cpu", "cuda", "cuda:1", "mps" or "auto". The steps
+        themselves, sparse X and precomputed or callable kernels stay on the CPU.
 
-def check_square(name: str, X: Any) -> None:
-    """A precomputed kernel is a dense n x n matrix."""
-    if sparse.issparse(X):
-        raise TypeError(f"Sparse X with kernel='precomputed' was given to {name}; give it dense.")
-    if X.shape[0] != X.shape[1]:
-        raise ValueError(
-            f"Precomputed matrix must be a square matrix. Input is a {X.shape[0]}x{X.shape[1]} "
-            f"matrix; give {name} the kernel between all pairs of training rows."
-        )
-
-
-def solve(
-    machine: Any,
-    X: Any,
-    gamma: float,
-    q: np.ndarray,
-    lo: np.ndarray,
-    hi: np.ndarray,
-    *,
-    u: np.ndarray | None = None,
-    eps: float = 0.0,
-    pause: Callable[..., bool] | None = None,
-) -> Solution:
-    """Solve one dual problem with the solver that the machine asks for."""
-    name, method = type(machine).__name__, getattr(machine, "solver", "auto")
-    budget = {
-        "tol": machine.tol,
-        "cache_size": machine.cache_size,
-        "max_iter": machine.max_iter,
-        "pause": pause,
-        "time_limit": machine.time_limit,
-    }
-    # the dual variables of a one-class problem do not sum to zero: shifting X would change it
-    centre = machine.kernel == "rbf" or (u is None and method != "dual_ascent")
-    kernel = Kernel(X, machine.kernel, gamma, machine.coef0, machine.degree, centre=centre)
-    if method == "dual_ascent":
-        answer = dual_ascent(kernel, q, lo, hi, **budget)
-    else:
-        start: dict[str, Any] = {"u": u}
-        n, d = X.shape
-        linear = machine.kernel == "linear" and not sparse.issparse(X)
-        finite = bool(np.isfinite(hi).all() and np.isfinite(lo).all())
-        if method == "interior_point" and not (linear and finite and u is None):
-            raise ValueError(
-                f"{name}: solver='interior_point' was given; it takes kernel='linear', dense X and "
-                "finite C: use solver='smo' otherwise."
-            )
-        if (
-            linear
-            and finite
-            and u is None
-            and method != "smo"
-            and machine.max_iter < 0
-            and (method == "interior_point" or (n >= 200 and d <= n // 4 and d <= 1000))
-        ):
-            start = _start_inside(X, q, lo, hi, eps)
-        answer = smo(kernel, q, lo, hi, eps=eps, shrinking=machine.shrinking, **start, **budget)
-    if kernel.mean is not None and machine.kernel == "linear":
-        answer.b -= float(kernel.mean @ (X.T @ answer.u))
-    _tell(machine, name, answer)
-    return answer
-
-
-def _start_inside(
-    X: np.ndarray, q: np.ndarray, lo: np.ndarray, hi: np.ndarray, eps: float
-) -> dict[str, np.ndarray]:
-    """Find the optimum by interior point; SMO then only checks it, or finishes the last digits."""
-    Z = np.asarray(X, dtype=np.float64)
-    Z = Z - Z.mean(axis=0)
-    if eps == 0.0:
-        u, w, _, _ = interior_point(Z, q, lo, hi)
-    else:
-        zero, n = np.zeros_like(hi), len(q)
-        both, w, _, _ = interior_point(
-            np.vstack([Z, -Z]),
-            np.concatenate([q + eps, eps - q]),
-            np.concatenate([zero, zero]),
-            np.concatenate([hi, -lo]),
-            np.concatenate([np.ones(n), -np.ones(n)]),
-        )
-        u = both[:n] - both[n:]
-        w = Z.T @ u
-    return {"u": u, "F": Z @ w + q}
-
-
-def _tell(machine: Any, name: str, answer: Solution) -> None:
-    if answer.status in ("max_iter", "time_limit"):
-        warnings.warn(
-            f"{name} stopped early (max_iter={machine.max_iter}, time_limit={machine.time_limit}) "
-            f"with violation {answer.gap:.3g} > tol={machine.tol}; scale the columns of X, lower C "
-            "or raise the limit.",
-            ConvergenceWarning,
-            stacklevel=6,
-        )
-    if answer.negative and (machine.kernel == "precomputed" or callable(machine.kernel)):
-        warnings.warn(
-            f"{name}: the kernel is not positive semi-definite ({answer.negative} steps met "
-            "negative curvature), so what was found is a stationary point and need not be the "
-            "optimum; clip its negative eigenvalues.",
-            RuntimeWarning,
-            stacklevel=6,
-        )
-
-
-def expand(machine: Any, X: Any, vectors: Any, parts: list[tuple[slice, np.ndarray]]) -> np.ndarray:
-    """Sum over K(X, vectors[part]) @ coefficients for each part, block by block of rows of X.
-
-    `parts` are (slice of the vectors, (len, p) coefficients); returns (n, p of all parts) joined.
+    Attributes
+    ----------
+    support_ : array of shape (m,)
+        Rows of the support vectors.
+    support_vectors_ : array of shape (m, d)
+        The support vectors (empty for a precomputed kernel).
+    gamma_ : float
+        The number that ``gamma`` stood for.
     """
-    n = X.shape[0]
-    total = sum(c.shape[1] for _, c in parts)
-    out = np.zeros((n, total), dtype=np.float64)
-    m = X.shape[1] if machine.kernel == "precomputed" else vectors.shape[0]
-    if m == 0:
-        return out
-    dtype = machine.dtype_
-    if machine.kernel == "precomputed":
-        support = machine.support_
-        at = 0
-        for part, coefficients in parts:
-            out[:, at : at + coefficients.shape[1]] = X[:, support[part]] @ coefficients
-            at += coefficients.shape[1]
-        return out
-    kernel = Kernel(vectors, machine.kernel, machine.gamma_, machine.coef0, machine.degree, dtype)
-    width = int(max(32, min(256, 2**20 // m)))
-    block = np.empty((min(width, n), m), dtype)
-    for s in range(0, n, width):
-        rows = X[s : s + width]
-        K = block[: rows.shape[0]]
-        kernel.between(rows, K)
-        at = 0
-        for part, coefficients in parts:
-            out[s : s + width, at : at + coefficients.shape[1]] = K[:, part] @ coefficients
-            at += coefficients.shape[1]
-    return out
+
+    input: ClassVar[Input] = Table(sparse=True)
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
+
+    kernel: Literal["linear", "poly", "rbf", "sigmoid", "precomputed"] | Callable[..., Any] = "rbf"
+    gamma: Literal["scale", "auto"] | Annotated[Positive, Search(1e-4, 1e1, log=True)] = "scale"
+    degree: Annotated[Count, Search(2, 5)] = 3
+    coef0: Annotated[float, Interval(None, None), Search(0.0, 1.0)] = 0.0
+    tol: Tolerance = 1e-3
+    max_iter: Annotated[int, Interval(-1, None), Fixed("a budget")] = -1
+    time_limit: Annotated[Positive | None, Fixed("a budget")] = None
+    cache_size: Annotated[Positive, Fixed("it changes the time, not the result")] = 200.0
+    shrinking: Annotated[bool, Fixed("it changes the time, not the result")] = True
+    device: Device = "cpu"
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that a precomputed kernel comes pairwise and dense."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.sparse = self.kernel != "precomputed"
+        return tags
+
+    def _prepare(self, X: Any) -> None:
+        """Fix the kernel's constants on the training data."""
+        from zoo.svm._dual import check_square, resolve_gamma
+
+        if self.kernel == "precomputed":
+            check_square(type(self).__name__, X)
+        self.gamma_ = resolve_gamma(self.gamma, X)
+
+    def _keep_vectors(self, X: Any, used: np.ndarray) -> None:
+        """Keep the rows ``used`` of X; ``support_`` counts as the user does."""
+        self.support_ = used if self._kept is None else self._kept[used]
+        known = self.kernel == "precomputed"
+        self.support_vectors_ = np.empty((0, 0), self.dtype_) if known else X[used]

@@ -37,8 +37,8 @@ _TAU = 1e-12
 class Solution:
     """What a solver found.
 
-    `status` is "converged", "max_iter", "time_limit", "stopped" or "unbounded"; `negative` counts
-    the steps that met negative curvature, which a positive semi-definite kernel does not have.
+    `status` is "converged", "max_iter", "time_limit", "stopped", "unbounded" or "rounding"; `negative`
+    counts the steps that met negative curvature, which a positive semi-definite kernel does not have.
     """
 
     u: np.ndarray
@@ -234,9 +234,10 @@ def _batch_width(d, free):
 class _Cache:
     """Kernel rows in one flat buffer, which is touched only as far as it is filled."""
 
-    def __init__(self, n, megabytes):
-        self.cells = int(max(2 * n, min(n * n, megabytes * 2**20 // 4)))
-        self.flat = np.empty(self.cells, np.float32)
+    def __init__(self, n, megabytes, dtype=np.float32):
+        size = np.dtype(dtype).itemsize
+        self.cells = int(max(2 * n, min(n * n, megabytes * 2**20 // size)))
+        self.flat = np.empty(self.cells, dtype)
         self.filled = 0
         self._shape(n)
         self.slot = np.full(n, -1, np.int64)
@@ -316,7 +317,7 @@ def _add_products(kernel, F, at, index, v):
     """F[at] += K[at, index] v, in blocks that stay small."""
     columns = kernel.subset(at)
     width = int(max(1, min(64, 2**22 // max(at.size, 1))))
-    block = np.empty((width, at.size), np.float32)
+    block = np.empty((width, at.size), kernel.dtype)
     total = np.zeros(at.size)
     for s in range(0, index.size, width):
         piece = index[s : s + width]
@@ -365,7 +366,7 @@ def smo(
     n = kernel.n
     u_all = np.zeros(n) if u is None else np.array(u, dtype=np.float64)
     F_all = np.array(q if F is None else F, dtype=np.float64)
-    diag_all = kernel.diagonal().astype(np.float32)
+    diag_all = kernel.diagonal()
     everything = np.arange(n)
     nonzero = np.flatnonzero(u_all)
     if nonzero.size and F is None:
@@ -385,9 +386,12 @@ def smo(
     every = min(n, 1000)
     next_look, next_pause = every, 1000
     finishing = False
+    # steps without a smaller gap after which rounding is suspected
+    patience = max(20_000, 10 * n)
+    best, next_doubt = np.inf, patience
     status, started = "converged", time.monotonic()
     while True:
-        steps = max(64, int(1e8 // active.size))
+        steps = max(64, min(int(1e8 // active.size), next_doubt - int(clock[1])))
         if max_iter >= 0:
             steps = min(steps, max_iter - int(clock[1]))
         if shrinking:
@@ -424,6 +428,27 @@ def smo(
             picked = np.empty(width, np.int64)
             count = _worst(F, up, dn, cache.slot, want, state[2], state[3], picked)
             cache.fetch(local, picked[:count], int(state[0]), clock[0])
+        if state[1] < 0.99 * best:
+            best, next_doubt = state[1], int(clock[1]) + patience
+        elif clock[1] >= next_doubt:
+            best, next_doubt = np.inf, int(clock[1]) + patience
+            exact = kernel.in_double() if kernel.dtype == np.float32 else kernel
+            u_all, F_all = _restore(kernel, u_all, F_all, active, u, F, history)
+            F, moved = np.array(q, dtype=np.float64), np.flatnonzero(u_all)
+            _add_products(exact, F, everything, moved, u_all[moved])
+            rounded = np.abs(F - F_all).max() > 0.1 * state[1]
+            if rounded and exact is kernel:
+                status = "rounding"
+                break
+            if rounded:
+                kernel, F_all, diag_all = exact, F, exact.diagonal()
+            cache = _Cache(n, cache_size, kernel.dtype)
+            u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
+            history, active, local = [], everything, kernel
+            up, dn = np.empty(n), np.empty(n)
+            _slopes(u, lo_a, hi_a, eps, up, dn)
+            state[:] = -1.0, np.inf, 0.0, 0.0
+            next_look = int(clock[1]) + every
         if time_limit is not None and time.monotonic() - started > time_limit:
             status = "time_limit"
             break
@@ -584,4 +609,6 @@ def bias(u, F, lo, hi, eps=0.0):
         return float(-np.mean(F[free] + eps * np.sign(u[free])))
     up, dn = np.empty_like(u), np.empty_like(u)
     _slopes(u, lo, hi, eps, up, dn)
-    return float(-0.5 * (np.min(F + up) + np.max(F + dn)))
+    ends = np.array([np.min(F + up), np.max(F + dn)])
+    # with every variable at the same bound the interval has one end only
+    return float(-np.mean(ends[np.isfinite(ends)]))

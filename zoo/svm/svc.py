@@ -1,19 +1,16 @@
 """Kernel support vector classification."""
 
-from collections.abc import Callable
 from itertools import combinations, pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from zoo.base import Classifier, Steps
-from zoo.inputs import Input, Table
-from zoo.params import Count, Fixed, Interval, Jobs, Positive, Search, Tolerance
-
-KERNELS = Literal["linear", "poly", "rbf", "sigmoid", "precomputed"]
+from zoo.params import Jobs, Positive, Search
+from zoo.svm._machine import KernelMachine
 
 
-class SVC(Classifier):
+class SVC(Classifier, KernelMachine):
     r"""The widest margin between classes in the feature space of a kernel.
 
     Few training rows, the support vectors, carry the solution. More than two classes are told apart
@@ -29,28 +26,10 @@ class SVC(Classifier):
     ----------
     C : float, default=1.0
         Price of a margin violation; ``inf`` allows none.
-    kernel : {"linear", "poly", "rbf", "sigmoid", "precomputed"} or callable, default="rbf"
-        K; a callable takes (A, B) and returns the matrix.
-    gamma : {"scale", "auto"} or float, default="scale"
-        Factor of <x, z> or |x - z|^2: "scale" is 1 / (d var(X)), "auto" 1 / d.
-    degree : int, default=3
-        Power of "poly".
-    coef0 : float, default=0.0
-        Constant of "poly" and "sigmoid".
     solver : {"auto", "smo", "interior_point", "dual_ascent"}, default="auto"
         "smo" moves two variables at a time; "interior_point" is for the linear kernel and few
         columns; "dual_ascent" moves one variable at a time and has no bias (b = 0). "auto" takes
         the interior point where it can, else smo.
-    tol : float, default=1e-3
-        Largest violation of the optimality conditions that is accepted.
-    max_iter : int, default=-1
-        Most steps for each pair of classes; -1 is no limit.
-    time_limit : float or None, default=None
-        Most seconds for each pair of classes.
-    cache_size : float, default=200
-        Megabytes for kernel rows.
-    shrinking : bool, default=True
-        Leave out rows that have come to rest, where the cache cannot hold all.
     n_jobs : int or None, default=None
         Threads over the pairs of classes.
 
@@ -58,8 +37,6 @@ class SVC(Classifier):
     ----------
     support_ : array of shape (m,)
         Rows of the support vectors, class by class.
-    support_vectors_ : array of shape (m, d)
-        The support vectors (empty for a precomputed kernel).
     n_support_ : array of shape (k,)
         How many of them each class has.
     dual_coef_ : array of shape (k - 1, m)
@@ -68,8 +45,6 @@ class SVC(Classifier):
         b of each pair.
     coef_ : array of shape (k (k - 1) / 2, d)
         w of each pair, for the linear kernel.
-    gamma_ : float
-        The number that ``gamma`` stood for.
     n_iter_ : array of shape (k (k - 1) / 2,)
         Steps taken.
 
@@ -102,7 +77,6 @@ class SVC(Classifier):
     0.973
     """
 
-    input: ClassVar[Input] = Table(sparse=True)
     logits: ClassVar[bool] = False
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": "solved to tol, as scikit-learn's SVC",
@@ -111,31 +85,11 @@ class SVC(Classifier):
     }
 
     C: Annotated[Positive, Search(1e-2, 1e3, log=True)] = 1.0
-    kernel: KERNELS | Callable[..., Any] = "rbf"
-    gamma: Literal["scale", "auto"] | Annotated[Positive, Search(1e-4, 1e1, log=True)] = "scale"
-    degree: Annotated[Count, Search(2, 5)] = 3
-    coef0: Annotated[float, Interval(None, None), Search(0.0, 1.0)] = 0.0
     solver: Literal["auto", "smo", "interior_point", "dual_ascent"] = "auto"
-    tol: Tolerance = 1e-3
-    max_iter: Annotated[int, Interval(-1, None), Fixed("a budget")] = -1
-    time_limit: Annotated[Positive | None, Fixed("a budget")] = None
-    cache_size: Annotated[Positive, Fixed("it changes the time, not the result")] = 200.0
-    shrinking: Annotated[bool, Fixed("it changes the time, not the result")] = True
     n_jobs: Jobs = None
 
-    def __sklearn_tags__(self) -> Any:
-        """Say that a precomputed kernel comes pairwise and dense."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.sparse = self.kernel != "precomputed"
-        return tags
-
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.svm._machine import check_square, resolve_gamma
-
-        if self.kernel == "precomputed":
-            check_square("SVC", X)
-        self.gamma_ = resolve_gamma(self.gamma, X)
+        self._prepare(X)
         k = len(self.classes_)
         price = np.full(len(y), float(self.C)) if w is None else self.C * np.asarray(w, np.float64)
         rows = [np.flatnonzero(y == c) for c in range(k)]
@@ -179,7 +133,7 @@ class SVC(Classifier):
 
     def _solve_pair(self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any) -> Any:
         """Solve for one pair; the first class is the positive one. Returns rows and solution."""
-        from zoo.svm._machine import solve
+        from zoo.svm._dual import solve
 
         index = np.flatnonzero((y == pair[0]) | (y == pair[1])) if len(self.classes_) > 2 else None
         if index is not None:
@@ -226,11 +180,9 @@ class SVC(Classifier):
         for (a, b), u in duals.items():
             table[a][b - 1], table[b][a] = u[: len(rows[a])], u[len(rows[a]) :]
         used = [np.flatnonzero(t.any(axis=0)) for t in table]
-        self.support_ = np.concatenate([r[s] for r, s in zip(rows, used, strict=True)])
+        self._keep_vectors(X, np.concatenate([r[s] for r, s in zip(rows, used, strict=True)]))
         self.n_support_ = np.array([len(s) for s in used], dtype=np.int32)
         self.dual_coef_ = np.hstack([t[:, s] for t, s in zip(table, used, strict=True)])
-        known = self.kernel == "precomputed"
-        self.support_vectors_ = np.empty((0, 0), self.dtype_) if known else X[self.support_]
         self._parts = self._make_parts()
         if self.kernel == "linear":
             V, at = self.support_vectors_, np.cumsum([0, *self.n_support_])
@@ -249,7 +201,7 @@ class SVC(Classifier):
         return [(slice(s, e), np.ascontiguousarray(D[:, s:e].T)) for s, e in pairwise(at)]
 
     def _scores(self, X: Any) -> np.ndarray:
-        from zoo.svm._machine import expand
+        from zoo.svm._dual import expand
 
         k, pairs = len(self.classes_), list(combinations(range(len(self.classes_)), 2))
         if self.kernel == "linear":
