@@ -151,9 +151,20 @@ def encode_categories(estimator: Any, X: Any, *, reset: bool) -> Any:
     out = X.copy(deep=False)
     for j, known in estimator.categories_.items():
         if j < X.shape[1]:
-            code = {category: float(c) for c, category in enumerate(known)}
-            out.isetitem(j, [code.get(v, np.nan) for v in X.iloc[:, j]])
+            out.isetitem(j, _category_codes(X.iloc[:, j], known))
     return out
+
+
+def _category_codes(column: Any, known: np.ndarray) -> np.ndarray:
+    """Give the place of each value among the known categories; nan for none of them."""
+    # Python compares the distinct values only: a column may mix types, and rows are many.
+    if hasattr(column, "cat"):
+        at, values = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        at, values = column.factorize()
+    code = {category: float(c) for c, category in enumerate(known)}
+    # Missing values have place -1: the last.
+    return np.array([*(code.get(v, np.nan) for v in values), np.nan])[at]
 
 
 def _known_categories(column: Any) -> np.ndarray:
