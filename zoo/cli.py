@@ -1,13 +1,15 @@
-"""The command ``zoo``: list the methods, show a card, check an estimator of one's own."""
+"""The command ``zoo``: methods and their cards, checks of one's own, and experiments."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from zoo import __version__, registry
@@ -48,11 +50,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("target", metavar="module:Class", help="looked up from the current folder")
     check.set_defaults(run=_check)
+    _add_experiments(commands)
     return parser
 
 
+def _add_experiments(commands: Any) -> None:
+    running = commands.add_parser(
+        "run",
+        help="fit what a spec asks for, into a folder",
+        description="Fit what a spec asks for; a run that was stopped goes on. Exit code 1 when every model "
+        "failed, 130 when it was interrupted.",
+    )
+    running.add_argument("file", metavar="FILE", help="the spec, a YAML file")
+    running.add_argument("--out", metavar="DIR", help="the folder; results/NAME-OF-THE-FILE by default")
+    running.add_argument("--fresh", action="store_true", help="forget what an earlier run left there")
+    running.add_argument("--dry", action="store_true", help="say what would be fitted, and fit nothing")
+    running.add_argument("--jobs", type=int, metavar="N", help="fits at a time; -1 is all processors")
+    running.set_defaults(run=_run)
+
+    compare = commands.add_parser(
+        "compare", help="put finished runs side by side", description="Put finished runs side by side."
+    )
+    compare.add_argument("folders", metavar="DIR", nargs="+", help="folders of runs")
+    compare.set_defaults(run=_compare)
+
+    predict = commands.add_parser(
+        "predict", help="predict the rows of a file", description="Predict rows with the model of a run."
+    )
+    predict.add_argument("model", metavar="MODEL", help="the folder of a run, or the model.zoo in it")
+    predict.add_argument("data", metavar="DATA", help="a csv or parquet file")
+    predict.add_argument("--out", metavar="FILE", help="write a csv file; to the standard output without")
+    predict.set_defaults(run=_predict)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 (a check failed), 2 (a mistake), 130 (Ctrl-C).
+    """Run the command and return its exit code: 0, 1 (something failed), 2 (a mistake), 130 (Ctrl-C).
 
     Parameters
     ----------
@@ -138,6 +170,118 @@ def _check(arguments: argparse.Namespace) -> int:
     report = conformance.check(estimator)
     _print(str(report))
     return 0 if report.ok else 1
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what experiments refuse into one sentence, and warnings into one line each."""
+    import warnings
+
+    from zoo.experiment import ExperimentError
+    from zoo.params import ParameterError
+    from zoo.persist import ZooFileError
+    from zoo.spec import SpecError
+
+    def say(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"zoo: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = say
+        try:
+            yield
+        except (ExperimentError, ParameterError, SpecError, ZooFileError, ImportError) as error:
+            raise _Mistake(str(error)) from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from zoo import experiment
+
+    if arguments.jobs == 0:
+        raise _Mistake("--jobs 0 is not accepted; give a number of processes, or -1 for all processors.")
+    with _refusals():
+        if arguments.dry:
+            _print(experiment.outline(arguments.file))
+            return 0
+        out = Path(arguments.out or Path("results", Path(arguments.file).stem))
+        result = experiment.run(arguments.file, out, fresh=arguments.fresh, n_jobs=arguments.jobs)
+    findings = result.findings
+    for title, lines in (("warned", _warned(findings)), ("note", findings["notes"])):
+        for line in lines:
+            print(f"zoo: {title}: {' '.join(line.split())}", file=sys.stderr)
+    _print_leaderboard(findings)
+    page = out / "report.html"
+    _print(f"{findings['seconds']:.0f} s. " + (f"Report: {page}" if page.exists() else f"Results: {out}"))
+    if findings["interrupted"]:
+        print("zoo: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0 if findings["winner"] else 1
+
+
+def _warned(findings: dict[str, Any]) -> list[str]:
+    return [
+        f"{model}: {text} ({count} times)"
+        for model, texts in findings["warnings"].items()
+        for text, count in texts.items()
+    ]
+
+
+def _print_leaderboard(findings: dict[str, Any]) -> None:
+    metrics = [m["name"] for m in findings["metrics"]]
+    has_test = any(row["test"] for row in findings["leaderboard"])
+    head = ["", "model", *metrics, *(f"test {m}" for m in metrics if has_test), "fit"]
+    lines = []
+    for row in findings["leaderboard"]:
+        if row["status"] != "ok":
+            lines.append([str(row["rank"]), row["model"], f"failed: {row['error']}"])
+            continue
+        scores = [row["scores"][m] for m in metrics]
+        cells = [_number(s["mean"]) for s in scores]
+        if scores[0]["low"] is not None:
+            cells[0] += f" ({_number(scores[0]['low'])} to {_number(scores[0]['high'])})"
+        tests = [_number((row["test"] or {}).get(m)) for m in metrics if has_test]
+        lines.append([str(row["rank"]), row["model"], *cells, *tests, f"{row['fit_seconds']:.3g} s"])
+    if not sys.stdout.isatty():
+        full = [line for line in [head, *lines] if len(line) == len(head)]
+        widths = [max(len(line[i]) for line in full) for i in range(len(head))]
+        for line in [head, *lines]:
+            _print("  ".join(f"{c:{w}}" for c, w in zip(line, widths, strict=False)).rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for i, title in enumerate(head):
+        table.add_column(title, justify="left" if i < 2 else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from zoo import experiment
+
+    with _refusals():
+        table = experiment.compare(arguments.folders)
+    _print(table.to_string(float_format=lambda v: f"{v:.4f}", na_rep="-"))
+    for sentence in table.attrs["differences"]:
+        _print(sentence)
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from zoo import experiment
+
+    with _refusals():
+        table = experiment.predict(arguments.model, arguments.data, arguments.out)
+    if arguments.out is None:
+        _print(table.to_csv(index=False).rstrip("\n"))
+    else:
+        _print(f"{len(table)} predictions: {arguments.out}")
+    return 0
 
 
 def _find_class(target: str) -> Any:

@@ -750,7 +750,7 @@ def _grid(space: Mapping[str, Any], n: int) -> dict[str, list[Any]]:
 GRID_LIMIT = 10_000
 
 
-def _count(candidate: Candidate, plan: Plan) -> int:
+def count_trials(candidate: Candidate, plan: Plan) -> int:
     """Say how many trials a candidate will have."""
     if plan.kind == "none" or not candidate.space:
         return 1
@@ -1609,7 +1609,7 @@ def run(
     plan = Plan() if plan is None else plan
     show = _show_for(progress)
     chosen = list(candidates)
-    counts = [_count(c, plan) for c in chosen]
+    counts = [count_trials(c, plan) for c in chosen]
     path = None if journal is None else Path(journal)
     search = _Search(chosen, X, y, plan, groups, sample_weight, path, show)
     trials: list[list[Trial]] = [[] for _ in chosen]
