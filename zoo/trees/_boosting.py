@@ -4,7 +4,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.base import Estimator
 from zoo.inputs import Input, Table
 from zoo.losses import Loss, weighted_quantile
 from zoo.params import (
@@ -20,6 +19,7 @@ from zoo.params import (
     Tolerance,
     Whole,
 )
+from zoo.trees._json import Portable, check_trees, demand
 from zoo.trees.columns import (
     Explanation,
     constraint_sets,
@@ -33,7 +33,7 @@ Features = list[Column] | tuple[Column, ...]
 Direction = Annotated[int, Interval(-1, 1)]
 
 
-class Boosting(Estimator, abstract=True):
+class Boosting(Portable, abstract=True):
     """Trees grown one after another, each on gradient and curvature of the loss so far.
 
     Parameters
@@ -100,6 +100,7 @@ class Boosting(Estimator, abstract=True):
     """
 
     input: ClassVar[Input] = Table(missing=True, categories=True)
+    learned: ClassVar[tuple[str, ...]] = ("initial_", "n_iter_", "history_")
     # Whether the loss has the factor 1/2 of a second-order expansion; gamma is a price in the loss.
     half: ClassVar[bool] = True
 
@@ -258,6 +259,18 @@ class Boosting(Estimator, abstract=True):
             best = done + int(np.argmin(watch.losses)) + 1
             self.model_ = _model.drop_trees(self.model_, best * n_scores)
             self.n_iter_ = best
+
+    def _check_read(self):
+        k = self._n_scores()
+        self.initial_ = np.asarray(self.initial_, np.float64)
+        finite = self.initial_.shape == (k,) and np.isfinite(self.initial_).all()
+        demand(finite, f"initial_ does not hold {k} numbers")
+        demand(type(self.n_iter_) is int, "n_iter_ is no whole number")
+        recorded = isinstance(self.history_, dict) and set(self.history_) == {"valid_loss"}
+        demand(recorded, "history_ is no record of valid_loss")
+        check_trees(self, k, 0, self.n_iter_ * k)
+        here = np.arange(len(self.model_["root"])) % k
+        demand(np.array_equal(self.model_["output"], here), "outputs of trees are not in turn")
 
     def _raw(self, X, trees=None):
         """Return scores (n_scores, n), of the first ``trees`` trees or all."""

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.base import Estimator
 from zoo.inputs import Input, Table
 from zoo.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed
+from zoo.trees._json import Portable, check_trees, demand
 from zoo.trees.columns import Explanation, find_categories
 
 DRAWS_ROWS = (
@@ -19,7 +19,7 @@ DRAWS_ROWS = (
 Share = Annotated[float, Interval(0, 1, "right"), Search(0.1, 1.0)]
 
 
-class Growing(Estimator, abstract=True):
+class Growing(Portable, abstract=True):
     """Grow trees that lower an impurity, until nothing is left to part."""
 
     input: ClassVar[Input] = Table(missing=True, categories=True)
@@ -39,9 +39,23 @@ class Growing(Estimator, abstract=True):
     ] = "from_dtype"
     random_state: Seed = None
 
+    learned: ClassVar[tuple[str, ...]] = ("feature_importances_",)
+
     def _targets(self, y):
         """Return ``_plant.Targets``."""
         raise NotImplementedError
+
+    def _check_read(self):
+        width = self.model_["value"].shape[-1]
+        if hasattr(self, "classes_"):
+            sizes = [len(k) for k in self.classes_] if isinstance(self.classes_, list) else []
+            width = sum(sizes) or (1 if len(self.classes_) == 2 else len(self.classes_))
+        check_trees(self, width, width)
+        demand(len(self.model_["root"]) > 0, "it has no trees")
+        each = np.shape(self.feature_importances_) == (self.n_features_in_,)
+        demand(each, "feature_importances_ are not one a feature")
+        # Means are held in the precision of X.
+        self.model_["value"] = self.model_["value"].astype(self.dtype_)
 
     def _rules(self, targets, w, p, seed):
         from zoo.trees import _forest
@@ -191,12 +205,21 @@ class Forest(Growing, abstract=True):
 
     excused: ClassVar[dict[str, str]] = {"check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS}
 
+    learned: ClassVar[tuple[str, ...]] = ("feature_importances_", "seeds_", "n_drawn_", "n_samples_fit_")
+
     n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
     bootstrap: bool = True
     max_samples: Share | None = None
     oob_score: bool = False
     warm_start: bool = False
     n_jobs: Jobs = None
+
+    def _check_read(self):
+        super()._check_read()
+        trees, whole = len(self.model_["root"]), (self.seeds_, self.n_drawn_)
+        each = all(np.shape(a) == (trees,) and a.dtype == np.int64 and a.min() >= 0 for a in whole)
+        demand(each, "seeds_ and n_drawn_ are not one a tree")
+        demand(type(self.n_samples_fit_) is int and self.n_samples_fit_ > 0, "n_samples_fit_ is no count")
 
     def _n_drawn(self, n):
         """Return how many rows a tree draws; 0 means that it takes each once."""

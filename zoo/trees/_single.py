@@ -8,6 +8,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from zoo.trees._growing import Growing
+from zoo.trees._json import demand
 
 
 class Single(Growing, abstract=True):
@@ -91,6 +92,10 @@ class Single(Growing, abstract=True):
             at = parent[at]
             rows, at = rows[at >= 0], at[at >= 0]
         return sums / w.sum()
+
+    def _check_read(self):
+        super()._check_read()
+        demand(len(self.model_["root"]) == 1, "it is not one tree")
 
     def _moments(self, y):
         """Return what ``_impurity`` needs the means of, (n, m)."""

@@ -8,10 +8,11 @@ from sklearn.base import clone
 from zoo.base import Classifier
 from zoo.inputs import Input, Table
 from zoo.params import Fixed, Interval, Jobs, Positive, Search, Seed
+from zoo.trees._json import Portable, check_trees, demand
 from zoo.trees.columns import find_categories
 
 
-class AdaBoostClassifier(Classifier):
+class AdaBoostClassifier(Portable, Classifier):
     r"""Classify by a vote of weak learners, each trained on what the others got wrong.
 
     Rows that the last learner missed gain weight; a learner's vote grows as its weighted error e
@@ -80,6 +81,7 @@ class AdaBoostClassifier(Classifier):
 
     input: ClassVar[Input] = Table(missing=True, categories=True)
 
+    learned: ClassVar[tuple[str, ...]] = ("estimator_weights_", "estimator_errors_")
     excused: ClassVar[dict[str, str]] = {
         "check_class_weight_classifiers": (
             "rows that are missed gain weight until the weights given at the start are outvoted; "
@@ -227,6 +229,14 @@ class AdaBoostClassifier(Classifier):
 
             self._vote(y, w, steps, learner)
             flush()
+
+    def _check_read(self) -> None:
+        demand(self.estimator is None, "its learners are no trees")
+        self.estimators_ = []
+        trees, k = len(self.model_["root"]), len(self.classes_)
+        check_trees(self, 1 if k == 2 else k, 0 if k == 2 else k)
+        each = trees == np.size(self.estimator_weights_) == np.size(self.estimator_errors_)
+        demand(trees > 0 and each, "votes are not one a tree")
 
     def _categories(self) -> Any:
         from zoo.trees import _model
