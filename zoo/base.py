@@ -50,6 +50,7 @@ from sklearn.utils.validation import (
 )
 
 from zoo.cards import Card, complete_docstring, read_card
+from zoo.drawing import history_chart
 from zoo.inputs import Env, Input, Table, n_rows, take, to_dtype
 from zoo.params import REQUIRED, Fixed, Seed, did_you_mean, validate
 
@@ -343,6 +344,11 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         self.input.set_tags(tags)
         tags.target_tags.multi_output = self.multi_output
         return tags
+
+    def _html_repr(self) -> str:
+        """Draw scikit-learn's diagram, and beneath it the card and how the training went."""
+        history = history_chart(getattr(self, "history_", {}), f"Training of {type(self).__name__}")
+        return super()._html_repr() + self.card()._repr_html_() + (history or "")
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether a fit has been completed."""

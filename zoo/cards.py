@@ -7,7 +7,7 @@ from html import escape
 from textwrap import indent
 from typing import Any
 
-from zoo.equations import with_mathml
+from zoo.equations import mathml, with_mathml
 from zoo.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
 
 ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator", "Agent")
@@ -78,6 +78,30 @@ class Card:
         if self.example:
             lines += ["", "Example", *("  " + line for line in self.example.splitlines())]
         return "\n".join(lines)
+
+
+    def _repr_html_(self) -> str:
+        """Write the card for a notebook: what it is and its equation, the rest folded."""
+        parameters = "".join(
+            f"<dt><code>{escape(p.name)}</code> {'required' if p.required else escape(repr(p.default))}</dt>"
+            f"<dd>{prose_html(p.meaning)}<p>{escape(p.accepts)}</p></dd>"
+            for p in self.parameters
+        )
+        folded = (
+            ("About", prose_html(self.description) + prose_html(self.notes)),
+            ("Parameters", f"<dl>{parameters}</dl>" if parameters else ""),
+            ("References", prose_html(self.references)),
+        )
+        return (
+            f'<div class="zoo-card"><style>{_CARD_STYLE}</style>'
+            f"<p><strong>{escape(self.name)}</strong> <small>{escape(', '.join(self.roles))} on "
+            f"{escape(self.input)}</small></p>{prose_html(self.summary)}"
+            + "".join(mathml(equation) for equation in self.equations)
+            + "".join(
+                f"<details><summary>{title}</summary>{body}</details>" for title, body in folded if body
+            )
+            + "</div>"
+        )
 
 
 def read_card(cls: Any) -> Card:
@@ -252,6 +276,20 @@ def _without_math(text: str) -> str:
 
 # -- for web pages ------------------------------------------------------------------------------
 
+_CARD_STYLE = """
+.zoo-card { max-width: 46rem; margin: .6rem 0; line-height: 1.5; }
+.zoo-card p { margin: 0 0 .5em; }
+.zoo-card .equation { margin: .2em 0 .2em 1em; padding-left: 1.6em; text-indent: -1.6em; line-height: 2.4; }
+.zoo-card .equation math { text-indent: 0; font-size: 1.1em; }
+.zoo-card math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math", "DejaVu Serif", serif; }
+.zoo-card small { opacity: .75; }
+.zoo-card details { margin: .25em 0; }
+.zoo-card summary { cursor: pointer; opacity: .75; }
+.zoo-card details > :not(summary) { margin-left: 1em; }
+.zoo-card dd { margin: 0 0 .3em 1.5em; }
+.zoo-card dd p { margin: 0; }
+.zoo-card dd p:last-child { opacity: .7; font-size: .9em; }
+""".replace("\n", " ")
 _CODE = re.compile(r"(``[^`]+``|:math:`[^`]*`|`[^`]+`)")
 
 

@@ -5,11 +5,11 @@ chooses light or dark. Every chart has a title and a description for those who d
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Line", "Scale", "chart", "colour", "number", "svg"]
+__all__ = ["Line", "Scale", "chart", "colour", "history_chart", "number", "svg"]
 
 # Okabe and Ito's colours, told apart with any kind of colour vision, darkened for white paper.
 PALETTE = ("#0072b2", "#d55e00", "#00875f", "#b5568f", "#8a6d00", "#4b4f9c")
@@ -101,14 +101,14 @@ class Scale:
 
     def labels(self, ticks: Sequence[float]) -> list[str]:
         """Write the ticks with equally many decimals."""
-        if self.log or not ticks or max(abs(t) for t in ticks) >= 1e5:
+        if self.log or len(ticks) < 2:
             return [number(t, 3) for t in ticks]
-        decimals = next(
-            (d for d in range(8) if all(abs(round(t, d) - t) < 10.0 ** -(d + 4) for t in ticks)), None
-        )
-        if decimals is None:
-            return [number(t, 3) for t in ticks]
-        return [f"{t:.{decimals}f}".replace("-", "−") for t in ticks]
+        largest, step = max(abs(t) for t in ticks), ticks[1] - ticks[0]
+        if step < 1e-5 or largest >= 1e7:
+            digits = 3 + max(0, math.ceil(math.log10(largest / step)) - 1)
+            return [number(t, digits) for t in ticks]
+        decimals = next(d for d in range(9) if abs(round(step, d) - step) < step * 1e-6)
+        return [f"{t:,.{decimals}f}".replace("-", "−").replace(",", "\u2009") for t in ticks]
 
 
 def svg(width: float, height: float, body: str, title: str, description: str = "") -> str:
@@ -186,6 +186,56 @@ def chart(
             )
     body += [_series(s, i, x, y) for i, s in enumerate(lines)]
     return svg(width, height, "".join(body), title, description)
+
+
+# What a history may hold, and what people call it; the first group that is there is drawn.
+_WATCHED: tuple[dict[str, str], ...] = (
+    {"train_loss": "training", "valid_loss": "validation"},
+    {"objective": "objective"},
+    {"return": "return"},
+)
+
+
+def history_chart(history: Mapping[str, Sequence[float | None]], title: str) -> str | None:
+    """Draw the losses of a ``history_``; None where it holds none.
+
+    Parameters
+    ----------
+    history : mapping
+        Columns of numbers, a row for each step of the training.
+    title : str
+        Read out by screen readers.
+    """
+    names = next((g for g in _WATCHED if any(len(history.get(k, ())) for k in g)), {})
+    found = {k: [None if v is None else float(v) for v in history[k]] for k in names if k in history}
+    found = {k: values for k, values in found.items() if values}
+    if not found:
+        return None
+    step = "episode" if "return" in found else "step" if "objective" in found else "epoch"
+    lines = [
+        Line(
+            names[k], range(1, len(values) + 1), values,
+            tips=[f"{names[k]}, {step} {i}: {_said(v)}" for i, v in enumerate(values, 1)],
+        )
+        for k, values in found.items()
+    ]  # fmt: skip
+    known = [v for s in lines for v in s.y if v is not None and math.isfinite(v)]
+    log = bool(known) and min(known) > 0 and max(known) / min(known) > 30
+    what = names[next(iter(found))] if step != "epoch" else "loss"
+    ends = (f"{s.name} {number(_last(s.y))}" for s in lines)
+    return chart(
+        lines, title=title, description=f"At the end: {', '.join(ends)}.", x_label=step, y_log=log,
+        y_label=f"{what} (log scale)" if log else what,
+    )  # fmt: skip
+
+
+def _said(value: float | None) -> str:
+    return "n/a" if value is None else number(value)
+
+
+def _last(values: Sequence[float | None]) -> float:
+    """Return the last value that is a number."""
+    return next((v for v in reversed(values) if v is not None and math.isfinite(v)), math.nan)
 
 
 def _range(values: Iterable[float | None], log: bool, pad: float = 0.0) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zoo.drawing import LETTER, Line, Scale, chart, colour, number, svg
+from zoo.drawing import LETTER, Line, Scale, chart, colour, history_chart, number, svg
 
 __all__ = [
     "calibration",
@@ -90,29 +90,8 @@ def whisker_axis(scale: Scale) -> Markup:
 
 def loss_curve(curve: Json) -> Markup:
     """Losses over the epochs of one model."""
-    lines = [
-        Line(name, range(1, len(values) + 1), values, tips=_epochs(name, values))
-        for name, key in (("training", "train_loss"), ("validation", "valid_loss"))
-        if (values := curve.get(key))
-    ]
-    known = [v for s in lines for v in s.y if v is not None and math.isfinite(v)]
-    log = bool(known) and min(known) > 0 and max(known) / min(known) > 30
-    last = ", ".join(f"{s.name} {number(known_last(s.y))}" for s in lines)
-    return Markup(chart(
-        lines, title=f"Loss of {curve['model']} by epoch", description=f"At the end: {last}.",
-        x_label="epoch", y_label="loss (log scale)" if log else "loss", y_log=log,
-    ))  # fmt: skip
-
-
-def known_last(values: Sequence[float | None]) -> float:
-    """Return the last value that is a number."""
-    return next((v for v in reversed(values) if v is not None and math.isfinite(v)), math.nan)
-
-
-def _epochs(name: str, values: Sequence[float | None]) -> list[str]:
-    return [
-        f"{name}, epoch {i}: {'n/a' if v is None else number(v)}" for i, v in enumerate(values, 1)
-    ]
+    losses = {name: curve[name] for name in ("train_loss", "valid_loss") if curve.get(name)}
+    return Markup(history_chart(losses, f"Loss of {curve['model']} by epoch") or "")
 
 
 def learning_curve(curve: Json) -> Markup:
