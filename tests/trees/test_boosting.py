@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_pinball_loss, r2_score
 from threadpoolctl import threadpool_limits
 
-from zoo.losses import Squared
+from zoo.losses import Exponential, Logistic, Softmax, Squared, SquaredHinge
 from zoo.trees.boosting import BoostingClassifier, BoostingRegressor
 
 
@@ -113,6 +113,50 @@ def test_a_loss_without_finite_gradient_is_refused():
 
     with pytest.raises(ValueError, match="not finite"):
         BoostingRegressor(loss=Bad()).fit(np.arange(20.0)[:, None], np.arange(20.0))
+
+
+class LogisticByHand(Logistic):
+    name = "mine"
+
+
+class SoftmaxByHand(Softmax):
+    """The curvature of the kernel: K steps are taken at once."""
+
+    name = "mine"
+
+    def curvature(self, y, s):
+        return super().curvature(y, s) * s.shape[1] / (s.shape[1] - 1)
+
+
+@pytest.mark.parametrize(("k", "loss"), [(2, LogisticByHand()), (3, SoftmaxByHand())])
+def test_a_loss_of_ones_own_for_labels(k, loss):
+    X, y = make_classification(500, 8, n_informative=5, n_classes=k, random_state=0)
+    w = np.random.RandomState(0).uniform(0.5, 2, 500)
+    a = BoostingClassifier(n_estimators=10, loss=loss).fit(X, y, sample_weight=w)
+    b = BoostingClassifier(n_estimators=10).fit(X, y, sample_weight=w)
+    np.testing.assert_allclose(a.decision_function(X), b.decision_function(X), atol=1e-4)
+    np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), atol=1e-4)
+    np.testing.assert_array_equal(list(a.staged_predict(X))[-1], a.predict(X))
+
+
+def test_losses_of_signs_and_of_classes_serve_two_classes():
+    X, y = two_classes()
+    for loss in (Exponential(), Softmax(), SquaredHinge()):
+        m = BoostingClassifier(loss=loss, n_iter_no_change=10)
+        m.fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
+        assert m.score(X[400:], y[400:]) > 0.85
+        s = m.decision_function(X)
+        g = loss.value(2 * y - 1, s) if loss.target == "sign" else loss.value(y, m._raw(X).T)
+        np.testing.assert_allclose(np.mean(g[400:]), m.history_["valid_loss"].min(), rtol=1e-6)
+        if loss.name == "squared_hinge":
+            with pytest.raises(ValueError, match="no link to probabilities"):
+                m.predict_proba(X)
+        else:
+            np.testing.assert_array_equal(m.predict_proba(X).argmax(axis=1), m.predict(X))
+    with pytest.raises(ValueError, match="but y has 3 classes; give one for 'class'"):
+        BoostingClassifier(loss=Logistic()).fit(X, np.arange(len(X)) % 3)
+    with pytest.raises(ValueError, match="kind 'real'"):
+        BoostingClassifier(loss=Squared()).fit(X, y)
 
 
 def test_missing_values_tell_and_unseen_ones_follow_the_larger_part():

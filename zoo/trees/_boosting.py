@@ -225,7 +225,9 @@ class Boosting(Portable, abstract=True):
                         features = np.sort(rng.choice(p, m, replace=False))
                     what = (kind, k, option)
                     if kind == _grow.OUTSIDE:
-                        _write_gradients(grower, loss, y, w)
+                        if k == 0:  # all trees of a round start from the same scores
+                            asked = _ask(loss, y, scores)
+                        _write(grower, *(a[k] for a in asked), w)
                     if self.goss is not None:
                         if kind != _grow.OUTSIDE:
                             grower.gradients(kind, k, option)
@@ -414,24 +416,28 @@ def _quantile(r, q, w):
     return weighted_quantile(r, q, w)
 
 
-def _write_gradients(grower, loss, y, w):
-    """Ask a loss without a kernel."""
-    s = grower.score[0]
+def _ask(loss, y, scores):
+    """Ask a loss without a kernel for gradient and curvature, (scores, n)."""
+    s = scores[0] if len(scores) == 1 else np.ascontiguousarray(scores.T)
     g, h = np.asarray(loss.gradient(y, s)), np.asarray(loss.curvature(y, s))
     if g.shape != s.shape or h.shape != s.shape:
         raise ValueError(
-            f"{loss!r} must return one gradient and one curvature a row, shape {s.shape}, but "
+            f"{loss!r} must return one gradient and one curvature a row and score, shape {s.shape}, but "
             f"returned shapes {g.shape} and {h.shape}."
         )
     if not (np.isfinite(g).all() and np.isfinite(h).all() and (h >= 0).all()):
         raise ValueError(
             f"{loss!r} returned a gradient that is not finite or a curvature below 0; clip them."
         )
-    grower.pair[:, 0] = g if w is None else g * w
-    grower.pair[:, 1] = h if w is None else h * w
-    if len(grower.exact):
-        grower.exact[:, 0] = g if w is None else g * w
-        grower.exact[:, 1] = h if w is None else h * w
+    return (g[None], h[None]) if len(scores) == 1 else (g.T, h.T)
+
+
+def _write(grower, g, h, w):
+    """Hand gradient and curvature to the grower."""
+    for pair in (grower.pair, grower.exact):
+        if len(pair):
+            pair[:, 0] = g if w is None else g * w
+            pair[:, 1] = h if w is None else h * w
 
 
 def _goss(grower, rates, rng):

@@ -3,11 +3,42 @@
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
 from zoo.base import Classifier, Regressor
 from zoo.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
 from zoo.params import Fixed, OpenFraction, Positive
 from zoo.trees._boosting import Boosting
+
+
+class OfSigns(Loss):
+    """A loss of targets -1 and 1, asked with 0 and 1."""
+
+    name = "signs"
+    target = "binary"
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def value(self, y: Any, s: Any) -> Any:
+        """Return the loss of each row."""
+        return self.loss.value(2 * y - 1, s)
+
+    def gradient(self, y: Any, s: Any) -> Any:
+        """Return the derivative by the score."""
+        return self.loss.gradient(2 * y - 1, s)
+
+    def curvature(self, y: Any, s: Any) -> Any:
+        """Return the second derivative by the score."""
+        return self.loss.curvature(2 * y - 1, s)
+
+    def inverse_link(self, s: Any) -> Any:
+        """Return the probability of class 1."""
+        return self.loss.inverse_link(s)
+
+    def initial(self, y: Any, w: Any = None) -> Any:
+        """Return the score of the best constant."""
+        return self.loss.initial(2 * y - 1, w)
 
 
 class BoostingClassifier(Boosting, Classifier):
@@ -24,6 +55,11 @@ class BoostingClassifier(Boosting, Classifier):
 
     Parameters
     ----------
+    loss : "log_loss" or Loss, default="log_loss"
+        The log loss, or an object with the methods of ``zoo.losses.Loss`` that is for labels: its
+        ``target`` is "binary" (0, 1) or "sign" (-1, 1) where there are two classes, and a score
+        above 0 means ``classes_[1]``; or it is "class" (0 .. K-1), with one score a class. Its
+        ``inverse_link`` gives the probabilities.
     min_child_samples : int or None, default=None
         Least number of rows in a leaf, whatever their weights; None is 1. Counting costs time.
 
@@ -53,20 +89,44 @@ class BoostingClassifier(Boosting, Classifier):
     True
     """
 
+    loss: Annotated[Literal["log_loss"] | Loss, Fixed("it states the costs of the task")] = "log_loss"
+
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         self._learn_rounds(X, y, w, val, resume, steps)
 
     def _n_scores(self) -> int:
         k = len(self.classes_)
-        return 1 if k == 2 else k
+        return k if getattr(self.loss, "target", "") == "class" or k > 2 else 1
 
     def _loss(self) -> tuple[Loss, int, float, bool]:
         from zoo.trees import _grow
 
         k = len(self.classes_)
-        if k == 2:
-            return Logistic(), _grow.LOGISTIC, 0.0, False
-        return Softmax(), _grow.SOFTMAX, k / (k - 1), False
+        if isinstance(self.loss, str):
+            if k == 2:
+                return Logistic(), _grow.LOGISTIC, 0.0, False
+            return Softmax(), _grow.SOFTMAX, k / (k - 1), False
+        allowed = ("class", "binary", "sign") if k == 2 else ("class",)
+        if self.loss.target not in allowed:
+            raise ValueError(
+                f"BoostingClassifier: the loss {self.loss!r} is for targets of the kind "
+                f"{self.loss.target!r}, but y has {k} classes; give one for "
+                f"{' or '.join(map(repr, allowed))}."
+            )
+        loss = OfSigns(self.loss) if self.loss.target == "sign" else self.loss
+        return loss, _grow.OUTSIDE, 0.0, False
+
+    @available_if(lambda self: not isinstance(self.loss, str))
+    def _proba(self, X: Any) -> np.ndarray:
+        s = self._raw(X)
+        loss = self._loss()[0]
+        p = np.asarray(loss.inverse_link(s[0] if len(s) == 1 else s.T)).astype(self.dtype_)
+        if not ((p >= 0) & (p <= 1)).all():
+            raise ValueError(
+                f"{self.loss!r} has no link to probabilities; use decision_function or predict, or write "
+                "its inverse_link."
+            )
+        return np.column_stack([1 - p, p]) if len(s) == 1 else p
 
     def _scores(self, X: Any) -> np.ndarray:
         s = self._raw(X).astype(self.dtype_)
