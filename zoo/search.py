@@ -425,7 +425,7 @@ def _work(problem: _Problem, task: _Task) -> tuple[_Task, dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         caught: list[Any] = []
         if problem.watch_warnings:
-            caught = stack.enter_context(warnings.catch_warnings(record=True)) or []
+            caught = stack.enter_context(warnings.catch_warnings(record=True))
             warnings.simplefilter("always")
         try:
             _fit_and_score(problem, task, result)
@@ -535,16 +535,24 @@ def _scores(model: Any, X: Any, y: Any, w: Any, metrics: tuple[str, ...]) -> dic
         if names == ["score"]:
             results["score"] = found["score"](model, X, y, **routed)
         elif names:
-            together = check_scoring(model, scoring={m: m for m in names}, raise_exc=len(metrics) == 1)
-            results |= together(model, X, y, **routed)
-    for metric in metrics:
-        if isinstance(results[metric], str):
-            said = results[metric].strip().splitlines()[-1]
-            if metric == metrics[0]:
-                raise ValueError(f"{metric}, which ranks, cannot be computed: {said}")
-            warnings.warn(f"{metric} cannot be computed: {said}", UserWarning, stacklevel=2)
-            results[metric] = math.nan
+            try:
+                results |= check_scoring(model, scoring=names)(model, X, y, **routed)
+            except Exception:
+                # One of them cannot be computed: each by itself, to know which.
+                results |= {m: _one_score(found[m], m, model, X, y, routed, m == metrics[0]) for m in names}
     return {m: float(results[m]) for m in metrics}
+
+
+def _one_score(
+    scorer: Any, name: str, model: Any, X: Any, y: Any, routed: Mapping[str, Any], ranks: bool
+) -> float:
+    try:
+        return float(scorer(model, X, y, **routed))
+    except Exception as error:
+        if ranks:
+            raise ValueError(f"{name}, which ranks, cannot be computed: {_say(error)}") from error
+        warnings.warn(f"{name} cannot be computed: {_say(error)}", UserWarning, stacklevel=2)
+        return math.nan
 
 
 def _predict_fold(problem: _Problem, task: _Task) -> tuple[_Task, dict[str, Any]]:
@@ -942,24 +950,31 @@ class _Workers:
                     stacklevel=2,
                 )
                 for task in under_way:
-                    yield self._alone(work, problem, task)
-                    del waiting[task.trial, task.fold]
+                    if (task.trial, task.fold) in waiting:
+                        for done in self._alone(work, problem, task, waiting):
+                            del waiting[done[0].trial, done[0].fold]
+                            yield done
 
     def _alone(
-        self, work: Callable[[_Problem, _Task], Any], problem: _Problem, task: _Task
-    ) -> tuple[_Task, Any]:
+        self,
+        work: Callable[[_Problem, _Task], Any],
+        problem: _Problem,
+        task: _Task,
+        waiting: Mapping[tuple[int, int], _Task],
+    ) -> list[tuple[_Task, Any]]:
+        """Run one task by itself; when that kills workers too, its whole trial has failed."""
         for _ in range(self.ATTEMPTS):
             with contextlib.suppress(*self._breaks):
-                return next(self._stream(work, problem, [task]))
-        train, valid = problem.folds[task.fold]
+                return [next(self._stream(work, problem, [task]))]
         nothing = dict.fromkeys(problem.metrics, math.nan)
-        return task, {
+        lost = {
             "scores": nothing, "train_scores": nothing if task.train_scores else None,
-            "fit_seconds": math.nan, "score_seconds": math.nan,
-            "n_train": len(train), "n_valid": len(valid), "warnings": {}, "traceback": None,
-            "error": f"the process that fitted it was killed, {self.ATTEMPTS} times out of "
-            f"{self.ATTEMPTS} when it ran alone (out of memory, or a crash of compiled code)",
+            "fit_seconds": math.nan, "score_seconds": math.nan, "n_train": 0, "n_valid": 0,
+            "warnings": {}, "traceback": None,
+            "error": f"the process that fitted it was killed, {self.ATTEMPTS} times out of {self.ATTEMPTS} "
+            "when nothing else ran (out of memory, or a crash of compiled code)",
         }  # fmt: skip
+        return [(other, lost) for other in waiting.values() if other.trial == task.trial]
 
     def _stream(
         self, work: Callable[[_Problem, _Task], Any], problem: _Problem, tasks: Sequence[_Task]
@@ -1546,16 +1561,14 @@ def _here(plan: Plan) -> Plan:
 
 
 def _masked(parameter: str, trials: Sequence[Trial]) -> np.ma.MaskedArray[Any, Any]:
-    values = np.ma.MaskedArray(np.empty(len(trials), dtype=object), mask=True)
+    """Return the values of a parameter, of their own type when they are numbers."""
+    given = [t.params[parameter] for t in trials if parameter in t.params]
+    kinds = {np.asarray(v).dtype.kind if np.ndim(v) == 0 else "O" for v in given}
+    kind: Any = np.result_type(*given) if kinds <= set("bif") else object
+    values = np.ma.MaskedArray(np.empty(len(trials), dtype=kind), mask=True)
     for i, trial in enumerate(trials):
         if parameter in trial.params:
             values[i] = trial.params[parameter]
-    kinds = {type(v) for v in values.compressed()}
-    if kinds <= {int} or kinds <= {float} or kinds <= {int, float} or kinds <= {bool}:
-        kind = bool if kinds == {bool} else (int if kinds == {int} else float)
-        filled = np.ma.MaskedArray(np.zeros(len(trials), dtype=kind), mask=values.mask)
-        filled[~values.mask] = values.compressed().astype(kind)
-        return filled
     return values
 
 
