@@ -93,3 +93,32 @@ def test_values_of_categories_add_up():
     for background in (None, X[:20]):
         out = m.shap_values(X, background=background)
         np.testing.assert_allclose(out.values.sum(axis=1) + out.base, m.predict(X), atol=1e-9)
+
+
+def test_deep_trees_keep_the_definition_and_its_digits():
+    X, y = make_friedman1(400, n_features=6, random_state=0)
+    m = DecisionTreeRegressor().fit(X, y)
+    assert m.get_depth() > 8
+    x, Z = X[7] + 0.05, X[100:105]
+    brute = shapley(lambda s: expectation(m.model_, x, s), 6)
+    np.testing.assert_allclose(m.shap_values(x[None]).values[0], brute, rtol=0, atol=1e-12)
+
+    def value(known):
+        W = Z.copy()
+        W[:, list(known)] = x[list(known)]
+        return m.predict(W).mean()
+
+    values = m.shap_values(x[None], background=Z).values[0]
+    np.testing.assert_allclose(values, shapley(value, 6), rtol=0, atol=1e-12)
+
+
+def test_paths_of_too_many_columns_are_refused_with_a_background():
+    n = 70
+    # Any cut takes one row off: the tree is a chain.
+    X = np.eye(n)
+    m = DecisionTreeRegressor().fit(X, np.arange(n) ** 2.0)
+    assert m.get_depth() > 63
+    with pytest.raises(ValueError, match="at most 63 columns"):
+        m.shap_values(X, background=X)
+    values = m.shap_values(X)
+    np.testing.assert_allclose(values.values.sum(axis=1) + values.base, m.predict(X), rtol=1e-9)
