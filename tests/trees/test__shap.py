@@ -121,4 +121,4 @@ def test_paths_of_too_many_columns_are_refused_with_a_background():
     with pytest.raises(ValueError, match="at most 63 columns"):
         m.shap_values(X, background=X)
     values = m.shap_values(X)
-    np.testing.assert_allclose(values.values.sum(axis=1) + values.base, m.predict(X), rtol=1e-9)
+    np.testing.assert_allclose(values.values.sum(axis=1) + values.base, m.predict(X), rtol=1e-9, atol=1e-9)
