@@ -3,24 +3,39 @@
 import numpy as np
 import pytest
 from sklearn import ensemble
-from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    make_blobs,
+    make_classification,
+    make_moons,
+)
+from sklearn.linear_model import LinearRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from zoo.trees.ada_boost import AdaBoostClassifier
 
 
-def test_exponential_loss_falls_by_the_bound_every_round():
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("learner", [None, GaussianNB()], ids=["stump", "naive Bayes"])
+def test_exponential_loss_falls_by_the_bound_every_round(weighted, learner):
     X, y = make_classification(400, 6, flip_y=0.2, random_state=0)
+    w = np.random.RandomState(0).uniform(0.1, 2, 400) if weighted else np.ones(400)
     sign = 2 * y - 1
     before = 1.0
-    for m in (AdaBoostClassifier(n_estimators=k).fit(X, y) for k in range(1, 12)):
+    for k in range(1, 12):
+        m = AdaBoostClassifier(estimator=learner, n_estimators=k).fit(X, y, sample_weight=w)
+        if len(m.estimator_errors_) < k:
+            assert k > 2  # a learner no better than chance ends it
+            break
         # alpha is twice the step of the exponential loss.
-        loss = np.exp(-sign * m.decision_function(X) / 2).mean()
+        loss = np.average(np.exp(-sign * m.decision_function(X) / 2), weights=w)
         e = m.estimator_errors_[-1]
         np.testing.assert_allclose(loss / before, 2 * np.sqrt(e * (1 - e)), rtol=1e-7)
         before = loss
-    assert (y != m.predict(X)).mean() <= loss
+        assert np.average(y != m.predict(X), weights=w) <= loss
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
@@ -65,3 +80,22 @@ def test_a_first_learner_no_better_than_chance_is_refused():
     X = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
     with pytest.raises(ValueError, match="no better than chance"):
         AdaBoostClassifier().fit(X, [0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_leaves_of_enough_weight_let_heavy_classes_be_heard(k):
+    X, y = make_blobs(100 * k, centers=k, cluster_std=20, random_state=0)
+    costs = {0: 1e6} | dict.fromkeys(range(1, k), 1.0)
+    heard = AdaBoostClassifier(class_weight=costs, min_weight_fraction_leaf=0.01).fit(X, y)
+    assert (heard.predict(X) == 0).mean() > 0.98
+    w = np.random.RandomState(0).uniform(size=len(y))
+    m = AdaBoostClassifier(n_estimators=1, max_depth=2, min_weight_fraction_leaf=0.2)
+    m.fit(X, y, sample_weight=w)
+    leaf = m.model_["feature"] < 0
+    assert m.model_["weight"][leaf].min() >= 0.2 * m.model_["weight"][0] * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("learner", [KNeighborsClassifier(), LinearRegression(), 3])
+def test_learners_that_cannot_be_weighed_are_refused(learner):
+    with pytest.raises(ValueError, match="takes sample_weight"):
+        AdaBoostClassifier(estimator=learner).fit([[0.0], [1.0]], [0, 1])

@@ -3,7 +3,8 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
+from sklearn.utils.validation import has_fit_parameter
 
 from zoo.base import Classifier
 from zoo.inputs import Input, Table
@@ -35,6 +36,10 @@ class AdaBoostClassifier(Portable, Classifier):
         Factor on each vote.
     max_depth : int, default=1
         Depth of the trees; 1 is a stump.
+    min_weight_fraction_leaf : float, default=0.0
+        Least share of the weight in a leaf of the trees. Where classes weigh very unlike, a leaf
+        that holds none of the heavy one speaks against it whatever it weighs; a share of 0.01
+        prevents that.
     max_bins : int, default=255
         Most values that a column is rounded to.
     categorical_features : "from_dtype", sequence or None, default="from_dtype"
@@ -82,17 +87,12 @@ class AdaBoostClassifier(Portable, Classifier):
     input: ClassVar[Input] = Table(missing=True, categories=True)
 
     learned: ClassVar[tuple[str, ...]] = ("estimator_weights_", "estimator_errors_")
-    excused: ClassVar[dict[str, str]] = {
-        "check_class_weight_classifiers": (
-            "rows that are missed gain weight until the weights given at the start are outvoted; "
-            "AdaBoostClassifier of scikit-learn gives the same votes for the same weights"
-        )
-    }
 
     estimator: Annotated[Any, Fixed("it is a method, not a number")] = None
     n_estimators: Annotated[int, Interval(1, None), Search(20, 500, log=True)] = 50
     learning_rate: Positive = 1.0
     max_depth: Annotated[int, Interval(1, 8), Search(1, 5)] = 1
+    min_weight_fraction_leaf: Annotated[float, Interval(0, 0.5), Search(0.0, 0.1)] = 0.0
     max_bins: Annotated[int, Interval(2, 255), Fixed("more is better")] = 255
     categorical_features: Annotated[
         Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
@@ -143,6 +143,12 @@ class AdaBoostClassifier(Portable, Classifier):
             w /= w.sum()
 
     def _any_learner(self, X: Any, y: np.ndarray) -> Any:
+        fits = has_fit_parameter(self.estimator, "sample_weight") if hasattr(self.estimator, "fit") else False
+        if not (fits and is_classifier(self.estimator)):
+            raise ValueError(
+                f"AdaBoostClassifier: estimator={self.estimator!r} is no classifier whose fit takes "
+                "sample_weight; give one that is, such as a tree, naive Bayes or logistic regression."
+            )
         rng = self._random_source()
         labels = self.classes_[y]
 
@@ -168,8 +174,8 @@ class AdaBoostClassifier(Portable, Classifier):
         targets = _plant.class_targets(y, k, "gini")
         rules = _forest.Rules(
             criterion=targets.criterion, max_depth=self.max_depth, max_leaves=0, max_features=p,
-            min_split=2, min_leaf=1, min_weight=0.0, min_gain=0.0, random_cut=False, seed=0,
-            slack=0.0,
+            min_split=2, min_leaf=1, min_weight=self.min_weight_fraction_leaf, min_gain=0.0,
+            random_cut=False, seed=0, slack=0.0,
         )  # fmt: skip
 
         def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -197,8 +203,8 @@ class AdaBoostClassifier(Portable, Classifier):
         bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
         self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=True)]
         limits = _boost.Limits(
-            max_leaves=2**self.max_depth, max_depth=self.max_depth, min_child_weight=0.0,
-            cat_smooth=0.0,
+            max_leaves=2**self.max_depth, max_depth=self.max_depth,
+            min_child_weight=self.min_weight_fraction_leaf, cat_smooth=0.0,
         )  # fmt: skip
         threads = _boost.n_threads(self.n_jobs, len(X))
         trees = []
