@@ -350,8 +350,12 @@ def choice_words(hint: Any) -> list[str]:
 
 def did_you_mean(given: Any, known: Sequence[str]) -> str:
     """Return `` Did you mean 'x'?`` when one of the known words is close, else nothing."""
-    close = difflib.get_close_matches(given, known, n=1) if isinstance(given, str) else []
-    return f" Did you mean {close[0]!r}?" if close else ""
+    if not isinstance(given, str):
+        return ""
+    alike = {word.lower(): word for word in reversed(known)}
+    close = difflib.get_close_matches
+    found = close(given, known, n=1) or close(given.lower(), alike, n=1)
+    return f" Did you mean {alike.get(found[0], found[0])!r}?" if found else ""
 
 
 def _short(value: Any) -> str:

@@ -127,7 +127,7 @@ def resolve(name: str) -> Any:
     known = [*sorted(zoo), *sklearn_estimators()]
     raise ValueError(
         f"there is no estimator {name if len(name) < 60 else name[:57] + '...'!r} in the zoo or in "
-        f"scikit-learn.{did_you_mean(bare, known)}"
+        f"scikit-learn; name one that there is (`zoo list`).{did_you_mean(bare, known)}"
     )
 
 

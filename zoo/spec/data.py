@@ -5,9 +5,14 @@ X is a DataFrame whose columns are numbers (dates as days since 1970) or categor
 pictures and plain arrays, an array.
 """
 
+import bz2
 import csv
+import gzip
 import io
+import lzma
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,11 +157,6 @@ class _Bounded(io.RawIOBase):
 
 def _open_text(path: Path, place: Place) -> io.TextIOWrapper:
     """Open a csv file, compressed by its name, as UTF-8 text."""
-    import bz2
-    import gzip
-    import lzma
-    import zipfile
-
     suffix = path.suffix.lower()
     limit = max(FREE, EXPANSION * path.stat().st_size)
     try:
@@ -176,13 +176,6 @@ def _open_text(path: Path, place: Place) -> io.TextIOWrapper:
     )
 
 
-def _damaged() -> tuple[type[BaseException], ...]:
-    import lzma
-    import zlib
-
-    return (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeDecodeError)
-
-
 def header_of(path: Path, separator: str, place: Place) -> list[str]:
     """Return the names of the columns of a csv file; nothing below the header is read."""
     try:
@@ -190,14 +183,14 @@ def header_of(path: Path, separator: str, place: Place) -> list[str]:
             first = text.read(LARGEST_HEADER)
     except UnicodeDecodeError:
         raise place.error(f"{path.name} is not UTF-8 text; save it as UTF-8.") from None
-    except _damaged() as error:
-        raise place.error(f"{path.name} is damaged ({error}).") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise place.error(f"{path.name} is damaged ({error}); save it again.") from None
     if "\0" in first:
         raise place.error(f"{path.name} holds NUL characters; it is no text, give a csv file.")
     if not first.strip():
         raise place.error(f"{path.name} is empty; give a file with a header and rows.")
     if len(first) == LARGEST_HEADER and "\n" not in first:
-        raise place.error(f"the first line of {path.name} has no end; it is no csv file.")
+        raise place.error(f"the first line of {path.name} has no end; give a csv file.")
     try:
         names = next(csv.reader(io.StringIO(first), delimiter=separator))
     except (csv.Error, StopIteration) as error:
@@ -231,7 +224,7 @@ def _read_csv(
         raise
     except UnicodeDecodeError:
         raise place.error(f"{path.name} is not UTF-8 text; save it as UTF-8.") from None
-    except (*_damaged(), pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:  # pandas raises ValueErrors
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise place.error(f"{path.name} cannot be read as csv ({first}); check that line.") from None
     return frame
@@ -367,7 +360,7 @@ def check_columns(spec: Spec, known: Sequence[str]) -> None:
         if name not in known:
             shown = ", ".join(known[:30]) + (", ..." if len(known) > 30 else "")
             raise place.error(
-                f"there is no column {name!r}; the columns are {shown}.{did_you_mean(name, list(known))}"
+                f"there is no column {name!r}; name one of {shown}.{did_you_mean(name, list(known))}"
             )
 
 
@@ -398,11 +391,12 @@ def read_rows(
     """
     place = Place(Source(str(path), None))
     file = file_of(str(path), None, place)
-    known, frame = _read_table(file, separator, missing, None, place)
+    form = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
+    known, frame = _read_table(form, file, separator, missing, None, place)
     for name in kinds:
         if name not in known:
             raise place.error(
-                f"there is no column {name!r}, which the model needs.{did_you_mean(name, known)}"
+                f"there is no column {name!r}, which the model needs; add it.{did_you_mean(name, known)}"
             )
     table = frame(list(kinds))
     return _typed(table, kinds, place)
@@ -415,10 +409,10 @@ def _typed(frame: Any, kinds: Mapping[str, str], place: Place) -> Any:
 
 
 def _read_table(
-    file: Path, separator: str | None, missing: Sequence[str], rows: int | None, place: Place
+    form: str, file: Path, separator: str | None, missing: Sequence[str], rows: int | None, place: Place
 ) -> tuple[list[str], Any]:
     """Return the names of the columns, and a function that reads some of them."""
-    if any(s in (".parquet", ".pq") for s in file.suffixes):
+    if form == "parquet":
         return _parquet(file, rows, place)
     separator = separator_of(file, separator)
     known = header_of(file, separator, place)
@@ -440,7 +434,9 @@ def _parquet(file: Path, rows: int | None, place: Place) -> tuple[list[str], Any
     try:
         known = [str(n) for n in pq.read_schema(file).names]
     except (pa.ArrowException, OSError) as error:
-        raise place.error(f"{file.name} is no parquet file ({str(error).splitlines()[0]}).") from None
+        raise place.error(
+            f"{file.name} is no parquet file ({str(error).splitlines()[0]}); give one."
+        ) from None
     double = [n for n in known if known.count(n) > 1]
     if double:
         raise place.error(f"{file.name} has two columns {double[0]!r}; rename one of the two.")
@@ -449,7 +445,9 @@ def _parquet(file: Path, rows: int | None, place: Place) -> tuple[list[str], Any
         try:
             frame = pq.read_table(file, columns=names).to_pandas()
         except (pa.ArrowException, OSError) as error:
-            raise place.error(f"{file.name} is damaged ({str(error).splitlines()[0]}).") from None
+            raise place.error(
+                f"{file.name} is damaged ({str(error).splitlines()[0]}); save it again."
+            ) from None
         return (frame if rows is None else frame.iloc[:rows])[names].reset_index(drop=True)
 
     return known, read
@@ -488,7 +486,7 @@ def _from_table(spec: Spec) -> _Raw:
     data, key = spec.data, str(spec.data.format)
     place = spec.at("data", key)
     file = file_of(getattr(data, key), _folder(spec), place)
-    known, read = _read_table(file, data.separator, data.missing, data.rows, place)
+    known, read = _read_table(key, file, data.separator, data.missing, data.rows, place)
     check_columns(spec, known)
     test = None
     if isinstance(spec.test, TestData):
@@ -496,12 +494,13 @@ def _from_table(spec: Spec) -> _Raw:
         at = spec.at("test", form)
         other = file_of(getattr(spec.test, form), _folder(spec), at)
         # Both headers are seen before the first body is read.
-        test_known, read_test = _read_table(other, data.separator, data.missing, None, at)
+        test_known, read_test = _read_table(form, other, data.separator, data.missing, None, at)
         names = _wanted(data, known)
         for name in names:
             if name not in test_known:
                 raise at.error(
-                    f"there is no column {name!r} as in the other file.{did_you_mean(name, test_known)}"
+                    f"there is no column {name!r} as in the other file; add it."
+                    f"{did_you_mean(name, test_known)}"
                 )
         test = read_test(names, _worded(data))
     frame = read(_wanted(data, known), _worded(data))
@@ -589,7 +588,8 @@ def _given(spec: Spec) -> _Raw:
     frame = spec.given
     if not isinstance(frame, pd.DataFrame):
         raise spec.at("data").error(
-            f"data={type(frame).__name__} is not accepted; give a DataFrame, (X, y), or the folder of the files."
+            f"data={type(frame).__name__} is not accepted; give a DataFrame, (X, y), or the folder of the "
+            "files."
         )
     if spec.data.target is None:
         raise spec.at("data").error("the key 'target' is missing; it must name a column of the DataFrame.")
@@ -603,8 +603,6 @@ def _given(spec: Spec) -> _Raw:
 
 
 def _from_npz(spec: Spec) -> _Raw:
-    import zipfile
-
     from zoo.spec.grammar import Arrays
 
     place = spec.at("data", "npz")
@@ -747,7 +745,8 @@ def _check_target(y: Any, task: str, place: Place, *, other: bool = False) -> tu
         return values, task
     if numeric and not whole:
         raise place.error(
-            f"the target holds fractions such as {column[column != column.round()].iloc[0]}; use task: regression."
+            f"the target holds fractions such as {column[column != column.round()].iloc[0]}; use task: "
+            "regression."
         )
     if other:
         pass
@@ -801,6 +800,7 @@ def _hold_out(data: Data, spec: Spec) -> tuple[Data, list[str]]:
 
     notes = []
     rows = np.arange(len(data.y))
+    assert isinstance(spec.test, float)
     share = spec.test
     if data.groups is not None:
         split = GroupShuffleSplit(1, test_size=share, random_state=spec.seed)

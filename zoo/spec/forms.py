@@ -96,7 +96,7 @@ class Section(Form):
             if name not in hints:
                 raise place.source.error(
                     (*place.path, key, KEY),
-                    f"there is no such key; the keys here are {cls.keys()}.{did_you_mean(name, list(hints))}",
+                    f"there is no such key; write one of {cls.keys()}.{did_you_mean(name, list(hints))}",
                 )
             found[name] = read_as(hints[name], part, place / key)
         for f in fields(cls):  # type: ignore[arg-type]
@@ -152,11 +152,7 @@ def hints_of(cls: type) -> dict[str, Any]:
     """Return the annotations of a section's keys, resolved once."""
     if cls not in _HINTS:
         hints = get_type_hints(cls, include_extras=True)
-        _HINTS[cls] = {
-            f.name: hints[f.name]
-            for f in fields(cls)  # type: ignore[arg-type]
-            if not f.metadata.get("hidden")
-        }
+        _HINTS[cls] = {f.name: hints[f.name] for f in fields(cls) if not f.metadata.get("hidden")}
     return _HINTS[cls]
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from zoo.params import Check, Interval
+from zoo.params import Check, Interval, did_you_mean
 from zoo.search import Candidate, Plan
 from zoo.spec.forms import Form, Place, Section, Verify, plain_of, read_as, schema_of
-from zoo.spec.names import Between, Choices, Metric, Model, Splitter, Transformer
+from zoo.spec.names import Between, Choices, Metric, Model, Splitter, Transformer, check_range, domains_of
 from zoo.spec.text import KEY, Source, short
 
 __all__ = [
@@ -262,7 +262,7 @@ class TestData(Section):
     def verify(self, place: Place) -> None:
         """Exactly one file."""
         if (self.csv is None) == (self.parquet is None):
-            raise place.error("give one file, as csv or as parquet.")
+            raise place.error("the held-out part is one file; give it as csv or as parquet.")
 
 
 # -- steps and models -------------------------------------------------------------------------------
@@ -372,6 +372,24 @@ class Contender(Section):
         """A mapping with the key ``model`` or ``name`` fits."""
         return isinstance(value, Mapping) and ("model" in value or "name" in value)
 
+    def verify(self, place: Place) -> None:
+        """The ranges lie in the domains of the model's parameters."""
+        if not isinstance(self.search, Mapping):
+            return
+        domains = domains_of(self.model.cls)
+        for key, values in self.search.items():
+            at = place / "search" / key
+            if "__" in key:  # of a step or of an inner estimator, which the pipeline knows
+                continue
+            if key not in domains:
+                raise at.error(
+                    f"{self.model.name} has no parameter of that name; it has {', '.join(domains)}."
+                    f"{did_you_mean(key, list(domains))} A parameter of a step is written step__parameter."
+                )
+            if key in self.model.params:
+                raise at.error("the model states this parameter already; delete one of the two.")
+            check_range(values, domains[key], at)
+
 
 # -- search -----------------------------------------------------------------------------------------
 
@@ -392,6 +410,9 @@ class Search(Section):
         Halving keeps one setting in this many and gives it this many times the rows.
     cards : bool
         Whether a model that states no range searches the ranges of its card.
+    as_given : bool
+        Whether the first setting of each model is the model as it stands; left out, it is where the
+        ranges come from a card.
     """
 
     words: ClassVar[str] = "a mapping {kind: ..., n_iter: ...}"
@@ -507,7 +528,7 @@ class Backend(Section):
     def verify(self, place: Place) -> None:
         """Exactly one."""
         if sum(getattr(self, name) is not None for name in self.NAMES) != 1:
-            raise place.error(f"give exactly one of {', '.join(self.NAMES)}.")
+            raise place.error(f"the backend is one of {', '.join(self.NAMES)}; give exactly one.")
 
 
 def _has_models(models: Any, place: Place) -> None:

@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from zoo.params import (
@@ -47,7 +47,11 @@ class Choices(Section):
 
     choices: Annotated[
         tuple[Any, ...],
-        Verify(lambda v, place: _need(place, 0 < len(v) <= 1000, "give between 1 and 1000 choices.")),
+        Verify(
+            lambda v, place: _need(
+                place, 0 < len(v) <= 1000, f"there are {len(v)} choices; give between 1 and 1000."
+            )
+        ),
     ]
 
     @classmethod
@@ -82,7 +86,11 @@ class Between(Section):
         """The two numbers make a range."""
         low, high = self.between
         place = place / "between"
-        _need(place, math.isfinite(low) and math.isfinite(high), "give two finite numbers.")
+        _need(
+            place,
+            math.isfinite(low) and math.isfinite(high),
+            f"[{low}, {high}] has no end; give two finite numbers.",
+        )
         _need(place, low < high, f"[{low}, {high}] is no range; give the smaller number first.")
         _need(place, self.scale == "linear" or low > 0, f"{low} has no logarithm; begin above 0.")
 
@@ -123,14 +131,14 @@ def domains_of(cls: Any) -> dict[str, Domain]:
     --------
     >>> from zoo.registry import resolve
     >>> domains_of(resolve("Ridge"))["alpha"].words
-    'a number >= 0 or a list whose entries are each a number >= 0 or a tuple whose entries are each ...'
+    'a number >= 0'
     >>> domains_of(resolve("sklearn.Ridge"))["alpha"].accepts(-1)
     False
     """
     if hasattr(cls, "card"):
         return {
             f.name: Domain(
-                accepts=lambda value, hint=f.hint: accepts(hint, value),
+                accepts=partial(accepts, f.hint),
                 words=describe(f.hint),
                 strings=tuple(choice_words(f.hint)),
                 integer=is_integer(f.hint),
@@ -212,18 +220,22 @@ _SEALED: dict[str, Callable[[Any], bool]] = {
 # -- estimators -------------------------------------------------------------------------------------
 
 
+# What may stand where a name stands.
+_WORDS = ("auto", "none", "drop", "passthrough", "columns", "model", "name")
+
+
 def look_up(name: str, place: Place) -> Any:
     """Return the estimator class that a name means, or raise SpecError."""
     if name in ("Pipeline", "ColumnTransformer", "sklearn.Pipeline", "sklearn.ColumnTransformer"):
         raise place.error(
-            f"{name!r} is written as a list of steps, and parts of the columns as "
+            f"{name!r} is no name in a spec; write a list of steps, and for parts of the columns "
             "{columns: {numbers: [...], categories: [...]}}."
         )
     try:
         cls = resolve(name)
     except ValueError as error:
-        raise place.error(str(error)) from None
-    if "Agent" in getattr(cls, "__mro__", ()) or any(b.__name__ == "Agent" for b in cls.__mro__):
+        raise place.error(f"{error}{did_you_mean(name, _WORDS)}") from None
+    if any(b.__name__ == "Agent" for b in cls.__mro__):
         raise place.error(f"{name} acts in an environment and cannot be fitted to data; name another.")
     return cls
 
@@ -291,6 +303,9 @@ class Item(Form):
                 f"{name}: {{{next(iter(domains_of(found)), 'parameter')}: value}}."
             )
         item = cls(name, read_params(found, given or {}, place))
+        for key, domain in domains_of(found).items():
+            if domain.required and key not in item.params:
+                raise place.error(f"{name} needs the parameter {key!r}; give {domain.words}.")
         item.check_made(place)
         return item
 
@@ -304,7 +319,9 @@ class Item(Form):
         try:
             self.make()
         except (TypeError, ValueError) as error:
-            raise place.error(f"{self.name} cannot be made of this: {_first_line(error)}") from None
+            raise place.error(
+                f"{self.name} cannot be made of this ({_first_line(error)}); give other parameters."
+            ) from None
 
     def make(self, seed: int | None = None) -> Any:
         """Return the unfitted estimator; ``seed`` is the random state of those that have none."""
@@ -432,10 +449,18 @@ def _read_range(form: type[Section], domain: Domain, value: Any, place: Place) -
         return Choices(
             tuple(read_value(domain, choice, place / "choices" / i) for i, choice in enumerate(found.choices))
         )
-    for i, end in enumerate(found.between):
-        if not domain.accepts(end):
-            raise (place / "between" / i).error(f"{end} is not accepted; give {domain.words}.")
+    check_range(found, domain, place)
     return found
+
+
+def check_range(values: Any, domain: Domain, place: Place) -> None:
+    """Refuse a range that leaves the domain of its parameter."""
+    key = "choices" if isinstance(values, Choices) else "between"
+    for i, value in enumerate(getattr(values, key)):
+        if isinstance(value, Item) or domain.accepts(value):
+            continue
+        if not (isinstance(value, list) and domain.accepts(tuple(value))):
+            raise (place / key / i).error(f"{short(value)} is not accepted; give {domain.words}.")
 
 
 # -- what an estimator must be able to do -----------------------------------------------------------
@@ -484,7 +509,8 @@ def item_of(estimator: Any, space: Mapping[str, Any] | None = None) -> Item:
     name = name_of(type(estimator))
     if name is None:
         raise SpecError(
-            f"spec: {type(estimator).__name__} is neither the zoo's nor scikit-learn's; a spec names only those."
+            f"spec: {type(estimator).__name__} is neither the zoo's nor scikit-learn's; a spec names "
+            "only those."
         )
     defaults = {p.name: p.default for p in inspect.signature(type(estimator)).parameters.values()}
     params = {
@@ -611,7 +637,9 @@ class Splitter(Form):
         try:
             splitter.make(0)
         except (TypeError, ValueError) as error:
-            raise place.error(f"{name} cannot be made of this: {_first_line(error)}") from None
+            raise place.error(
+                f"{name} cannot be made of this ({_first_line(error)}); give other parameters."
+            ) from None
         return splitter
 
     def parameters(self) -> list[str]:

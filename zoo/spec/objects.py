@@ -16,7 +16,6 @@ from zoo.spec.grammar import (
     Cluster,
     Columns,
     Contender,
-    Dataset,
     DataSource,
     Folds,
     Search,
@@ -25,10 +24,9 @@ from zoo.spec.grammar import (
 )
 from zoo.spec.names import (
     SPLITTERS,
-    Between,
-    Choices,
     Item,
     Splitter,
+    domains_of,
     item_of,
     range_of,
     space_of,
@@ -130,7 +128,8 @@ def _check_task(item: Item, task: str, place: Place) -> None:
     if found != task:
         verb = {"classification": "a classifier", "regression": "a regressor"}
         raise place.error(
-            f"{item.name} is {verb[str(found)]}, but the task is {task}; name {verb[task]}, or change the task."
+            f"{item.name} is {verb[str(found)]}, but the task is {task}; name {verb[task]}, or change "
+            "the task."
         )
 
 
@@ -171,8 +170,6 @@ def _steps_for(spec: Spec, model: Contender, data: Data) -> tuple[tuple[Any, ...
 
 def _with_image_shape(item: Item, data: Data) -> Item:
     """A picture in a row is a picture to a model that reads pictures."""
-    from zoo.spec.names import domains_of
-
     if data.image_shape is None or "image_shape" not in domains_of(item.cls) or "image_shape" in item.params:
         return item
     return Item(item.name, {**item.params, "image_shape": list(data.image_shape)})
@@ -197,9 +194,7 @@ def resolved(spec: Spec, data: Data) -> Spec:
         steps: [StandardScaler]
     search: none
     cv:
-      StratifiedKFold:
-        n_splits: 5
-        shuffle: true
+      StratifiedKFold: {n_splits: 5, shuffle: true}
     metrics: [accuracy, balanced_accuracy, f1_macro]
     """
     spec = replace(spec, task=data.task)
@@ -231,7 +226,7 @@ def resolved(spec: Spec, data: Data) -> Spec:
         spec, steps=(), models=tuple(found), cv=_splitter(spec, data), metrics=_metrics(spec, data),
         notes=tuple(notes),
     )  # fmt: skip
-    kind = _kind(spec, searches) if searches else "none"
+    kind: Any = _kind(spec, searches) if searches else "none"
     if searches is None or kind == "none":
         return replace(spec, search="none")
     as_given = searches.cards if searches.as_given is None else searches.as_given
@@ -312,7 +307,8 @@ def candidates(spec: Spec, data: Data) -> list[Candidate]:
         estimator = model.model.make(spec.seed)
         inside = model.model.space()
         if isinstance(model.search, Mapping):
-            inside |= _own_space(model.search, estimator, [n for n, _ in steps], place / i / "search")
+            domains = domains_of(model.model.cls)
+            inside |= {key: space_of(values, domains.get(key)) for key, values in model.search.items()}
         prefix = "model__" if steps else ""
         space |= {
             key if key.split("__")[0] in dict(steps) else prefix + key: values
@@ -326,15 +322,6 @@ def candidates(spec: Spec, data: Data) -> list[Candidate]:
 
 def _only_text(data: Data) -> bool:
     return bool(data.columns) and all(c["kind"] == "text" for c in data.columns)
-
-
-def _own_space(
-    search: Mapping[str, Any], estimator: Any, steps: Sequence[str], place: Place
-) -> dict[str, Any]:
-    from zoo.spec.names import domains_of
-
-    domains = domains_of(type(estimator))
-    return {key: space_of(values, domains.get(key)) for key, values in search.items()}
 
 
 def _check_space(whole: Any, space: Mapping[str, Any], place: Place) -> None:
@@ -599,6 +586,3 @@ def _splitter_params(splitter: Any) -> dict[str, Any]:
         if value != parameter.default:
             found[name] = value
     return found
-
-
-__all__ += ["Between", "Choices", "Dataset"]

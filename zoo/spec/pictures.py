@@ -43,8 +43,8 @@ def load_pictures(
     ]
     if len(classes) < 2 or not files:
         raise place.error(
-            f"{folder.name} holds {len(files)} pictures in {len(classes)} folders; give one folder of pictures "
-            f"({', '.join(SUFFIXES)}) for each class."
+            f"{folder.name} holds {len(files)} pictures in {len(classes)} folders; give one folder of "
+            f"pictures ({', '.join(SUFFIXES)}) for each class."
         )
     pictures: list[np.ndarray] = []
     first: tuple[str, tuple[int, int]] | None = None
@@ -56,8 +56,8 @@ def load_pictures(
             first = (path.name, shape)
         elif shape != first[1]:
             raise place.error(
-                f"{path.name} is {shape[0]} x {shape[1]} and {first[0]} is {first[1][0]} x {first[1][1]}; say under "
-                "'size' to which height and width they are brought."
+                f"{path.name} is {shape[0]} x {shape[1]} and {first[0]} is {first[1][0]} x {first[1][1]}; "
+                "say under 'size' to which height and width they are brought."
             )
         total += pixels.nbytes
         if total > TOTAL:

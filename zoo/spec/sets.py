@@ -111,7 +111,9 @@ def load_dataset(name: str, params: Mapping[str, Any], seed: int, place: Place) 
             "once in Python, or give the data as a file."
         ) from None
     except (TypeError, ValueError) as error:
-        raise place.error(f"{name} cannot be made of this: {str(error).splitlines()[0]}") from None
+        raise place.error(
+            f"{name} cannot be made of this ({str(error).splitlines()[0]}); give other parameters."
+        ) from None
     if isinstance(found, tuple):
         X = pd.DataFrame(found[0], columns=[f"x{j}" for j in range(found[0].shape[1])])
         return X, found[1], "y"

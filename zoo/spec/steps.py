@@ -9,7 +9,7 @@ The rule of ``steps: auto``, for each model:
 - Dates are numbers of days. Free text and identifiers are dropped, and the resolved spec says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,8 +174,8 @@ def _selected(step: Columns, data: Data, place: Place) -> list[tuple[str, list[s
     for name in by_name:
         if name not in left:
             raise (place / name).error(
-                f"the column {name!r} is not among those to learn from; it is the target, weights, groups, "
-                "or left out under data."
+                f"the column {name!r} is not learned from (the target, weights, groups, or left out "
+                "under data); delete it here."
             )
     chosen: list[tuple[str, list[str], Any]] = []
     taken: set[str] = set()
@@ -194,8 +194,8 @@ def _selected(step: Columns, data: Data, place: Place) -> list[tuple[str, list[s
     others = [n for n in left if n not in taken]
     if others and "rest" not in step.parts:
         raise place.error(
-            f"nothing is said of {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}; add rest: drop, "
-            "rest: passthrough or steps for them."
+            f"nothing is said of {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}; add rest: "
+            "drop, rest: passthrough or steps for them."
         )
     if others:
         chosen.append(("rest", others, step.parts["rest"]))
@@ -265,8 +265,3 @@ def ranges_in(steps: Sequence[Item | Columns]) -> bool:
             for part in step.parts.values():
                 items += [part] if isinstance(part, Item) else part if isinstance(part, tuple) else ()
     return any(item.space() for item in items)
-
-
-def names_of(parts: Mapping[str, Any]) -> list[str]:
-    """Name the steps of a pipeline, for messages."""
-    return list(parts)

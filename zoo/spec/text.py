@@ -47,7 +47,7 @@ class SpecError(ValueError):
     >>> from zoo.spec import read
     >>> read({"data": {"csv": "a.csv", "target": "y"}, "model": ["Ridge"]})
     Traceback (most recent call last):
-    zoo.spec.text.SpecError: spec: model: there is no such key; the keys here are title, data, ...
+    zoo.spec.text.SpecError: spec: model: there is no such key; write one of title, data, test, ...
     """
 
 
@@ -120,7 +120,7 @@ def short(value: Any, limit: int = 60) -> str:
 
 
 def read_text(text: str | bytes, name: str, folder: Path | None = None) -> Source:
-    """Read YAML or JSON.
+    r"""Read YAML or JSON.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def read_text(text: str | bytes, name: str, folder: Path | None = None) -> Sourc
 
     Examples
     --------
-    >>> read_text("target: no\\nlr: 1e-3", "a.yaml").value
+    >>> read_text("target: no\nlr: 1e-3", "a.yaml").value
     {'target': 'no', 'lr': 0.001}
     """
     source = Source(name, None, folder=folder)
@@ -181,7 +181,6 @@ def _check_events(text: str, source: Source) -> None:
     """Refuse what is too deep or too much before anything is built of it."""
     depth = values = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        mark = event.start_mark
         complaint = ""
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
@@ -197,9 +196,11 @@ def _check_events(text: str, source: Source) -> None:
             values += 1
             if values > LIMIT_VALUES:
                 complaint = f"there are more than {LIMIT_VALUES} values here; a spec is a page."
-            if getattr(event, "tag", None) is not None:
-                complaint = f"the tag {short(event.tag)} is not read; write the plain value."
-        if complaint:
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                complaint = f"the tag {short(tag)} is not read; write the plain value."
+        mark = event.start_mark
+        if complaint and mark is not None:
             source.marks[()] = (mark.line + 1, mark.column + 1)
             raise source.error((), complaint)
 
@@ -253,7 +254,7 @@ class _Builder:
             key = tuple(str(n.value) for n in node.value)
         else:
             self.source.marks[(*path, KEY)] = place
-            raise self.source.error((*path, KEY), "a key is a word or a list of words.")
+            raise self.source.error((*path, KEY), "this is no key; write a word, or a list of words.")
         self.source.marks[(*path, key, KEY)] = place
         return key
 
