@@ -187,16 +187,19 @@ def test_categories_are_parted_in_sets_and_unseen_ones_are_missing():
 
 
 @pytest.mark.parametrize("direction", [-1, 1])
-def test_monotone_constraint_holds(direction):
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile", "huber", "poisson"])
+def test_monotone_constraint_holds(direction, loss):
     rng = np.random.RandomState(0)
     X = rng.uniform(size=(2000, 3))
-    y = np.sin(6 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(2000)
-    m = BoostingRegressor(monotone_constraints={0: direction}).fit(X, y)
+    y = 2 + np.sin(6 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(2000)
+    kw = {"loss": loss, "quantile": 0.7}
+    m = BoostingRegressor(monotone_constraints={0: direction}, **kw).fit(X, y)
     grid = np.repeat(X[:50], 40, axis=0)
     grid[:, 0] = np.tile(np.linspace(0, 1, 40), 50)
     steps = np.diff(m.predict(grid).reshape(50, 40), axis=1) * direction
     assert steps.min() >= -1e-12
-    free = BoostingRegressor().fit(X, y)
+    free = BoostingRegressor(**kw).fit(X, y)
+    assert np.corrcoef(m.predict(X), y)[0, 1] > 0.4
     assert (np.diff(free.predict(grid).reshape(50, 40), axis=1) * direction).min() < -0.01
 
 

@@ -241,6 +241,8 @@ class Boosting(Portable, abstract=True):
                         for node, at in grower.leaves():
                             r = y[at] - scores[k, at]
                             tree.value[node] = _quantile(r, renew, None if w is None else w[at])
+                        if limits.monotone is not None:
+                            _keep_order(tree, limits.monotone)
                     tree.value[:] *= self.learning_rate
                     if rows is None:
                         grower.add(tree, k)
@@ -414,6 +416,28 @@ def _quantile(r, q, w):
         k = max(0, int(np.ceil(q * len(r) * (1 - 1e-12))) - 1)
         return float(np.partition(r, k)[k])
     return weighted_quantile(r, q, w)
+
+
+def _keep_order(tree, directions):
+    """Clip leaves whose values were changed, so that monotone columns stay monotone.
+
+    As in the grower, the middle between the means of two branches parts their values.
+    """
+    left, mean = tree.left, tree.value.copy()
+    for i in range(len(left) - 1, -1, -1):
+        if left[i] != i:
+            below = slice(left[i], left[i] + 2)
+            mean[i] = np.average(mean[below], weights=np.maximum(tree.weight[below], 1e-300))
+    low, high = np.full(len(left), -np.inf), np.full(len(left), np.inf)
+    for i, l in enumerate(left):
+        if l == i:
+            tree.value[i] = np.clip(tree.value[i], low[i], high[i])
+            continue
+        low[l : l + 2], high[l : l + 2] = low[i], high[i]
+        direction = directions[tree.feature[i]]
+        if direction:
+            lower, upper = (l, l + 1) if direction > 0 else (l + 1, l)
+            high[lower] = low[upper] = np.clip(mean[l : l + 2], low[i], high[i]).mean()
 
 
 def _ask(loss, y, scores):
