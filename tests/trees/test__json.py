@@ -224,5 +224,6 @@ def test_random_damage_never_gets_through_to_a_crash(written):
         else:
             read += 1  # a digit of a number was changed: another model, but a whole one
             with np.errstate(all="ignore"):
-                assert m.decision_function(X).shape == (200,)
+                renamed = X.set_axis(m.feature_names_in_, axis=1)
+                assert m.decision_function(renamed).shape == (200,)
     assert 0 < read < 300

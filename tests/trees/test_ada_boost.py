@@ -99,3 +99,24 @@ def test_leaves_of_enough_weight_let_heavy_classes_be_heard(k):
 def test_learners_that_cannot_be_weighed_are_refused(learner):
     with pytest.raises(ValueError, match="takes sample_weight"):
         AdaBoostClassifier(estimator=learner).fit([[0.0], [1.0]], [0, 1])
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("learner", [None, DecisionTreeClassifier(max_depth=2)], ids=["fast", "given"])
+def test_stages_importances_and_shapley_values(k, learner):
+    X, y = make_classification(
+        500, 6, n_informative=3, n_redundant=0, n_classes=k, shuffle=False, random_state=0
+    )
+    m = AdaBoostClassifier(estimator=learner, n_estimators=8, max_depth=2).fit(X, y)
+    stages = list(m.staged_predict(X))
+    assert len(stages) == len(m.estimator_weights_)
+    np.testing.assert_array_equal(stages[-1], m.predict(X))
+    base = DecisionTreeClassifier(max_depth=2, random_state=0)
+    peer = ensemble.AdaBoostClassifier(base, n_estimators=8, random_state=0).fit(X, y)
+    np.testing.assert_allclose(m.feature_importances_.sum(), 1)
+    np.testing.assert_allclose(m.feature_importances_, peer.feature_importances_, atol=0.1)
+    if learner is None:
+        e = m.shap_values(X[:20])
+        np.testing.assert_allclose(e.values.sum(axis=1) + e.base, m.decision_function(X[:20]), atol=1e-9)
+    else:
+        assert not hasattr(m, "shap_values")

@@ -4,13 +4,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import clone, is_classifier
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
 from zoo.base import Classifier
 from zoo.inputs import Input, Table
 from zoo.params import Fixed, Interval, Jobs, Positive, Search, Seed
 from zoo.trees._json import Portable, check_trees, demand
-from zoo.trees.columns import find_categories
+from zoo.trees.columns import Explanation, find_categories
 
 
 class AdaBoostClassifier(Portable, Classifier):
@@ -249,17 +250,74 @@ class AdaBoostClassifier(Portable, Classifier):
 
         return _model._codes(self.codes_, [len(c) > 0 for c in self.codes_])
 
-    def _scores(self, X: Any) -> np.ndarray:
+    def _votes(self, X: Any, first: int, last: int) -> np.ndarray:
+        """Return what the learners first .. last - 1 add to the scores, (n,) or (n, k)."""
         from zoo.trees import _model
 
         k = len(self.classes_)
         if self.estimators_:
             s = np.zeros((len(X), k))
-            for alpha, model in zip(self.estimator_weights_, self.estimators_, strict=True):
-                h = np.searchsorted(self.classes_, model.predict(X))
-                s[np.arange(len(X)), h] += alpha
-            return (s[:, 1] - s[:, 0] if k == 2 else s).astype(self.dtype_)
+            for m in range(first, last):
+                h = np.searchsorted(self.classes_, self.estimators_[m].predict(X))
+                s[np.arange(len(X)), h] += self.estimator_weights_[m]
+            return s[:, 1] - s[:, 0] if k == 2 else s
         out = np.zeros((1 if k == 2 else k, len(X)))
-        _model.add_predictions(self.model_, self._categories(), X, out, self.n_jobs)
-        s = out[0] if k == 2 else np.ascontiguousarray(out.T)
-        return s.astype(self.dtype_)
+        part = _model.cut_model(self.model_, first, last)
+        _model.add_predictions(part, self._categories(), X, out, self.n_jobs)
+        return out[0] if k == 2 else np.ascontiguousarray(out.T)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        return self._votes(X, 0, len(self.estimator_weights_)).astype(self.dtype_)
+
+    def staged_predict(self, X: Any) -> Any:
+        """Give the predicted classes after each round."""
+        X = self._checked(X)
+        s = self._votes(X, 0, 0)
+        for m in range(len(self.estimator_weights_)):
+            s += self._votes(X, m, m + 1)
+            chosen = (s > 0).astype(int) if s.ndim == 1 else s.argmax(axis=1)
+            yield self.classes_[chosen]
+
+    def _has_trees(self) -> bool:
+        return self.estimator is None
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """Share of each column in the fall of the impurity, a mean over learners by their votes."""
+        d, votes = self.n_features_in_, self.estimator_weights_
+        if self.estimators_:
+            own = np.array([model.feature_importances_ for model in self.estimators_])
+        else:
+            ends = np.append(self.model_["root"], len(self.model_["left"]))
+            at = np.repeat(np.arange(len(votes)), np.diff(ends)) * d + np.maximum(self.model_["feature"], 0)
+            own = np.bincount(at, self.model_["gain"], minlength=d * len(votes)).reshape(-1, d)
+        total = own.sum(axis=1, keepdims=True)
+        mean = votes @ np.divide(own, total, out=np.zeros_like(own), where=total > 0)
+        return mean / mean.sum() if mean.sum() > 0 else mean
+
+    @available_if(_has_trees)
+    def shap_values(self, X: Any, background: Any = None) -> Explanation:
+        """Return the exact Shapley values of the scores, of trees only.
+
+        Parameters
+        ----------
+        X : table
+            Rows to explain.
+        background : table or None, default=None
+            Rows whose values stand in for a column that is left out (interventional). None leaves
+            it to the training weights of the branches (path-dependent).
+
+        Returns
+        -------
+        explanation : Explanation
+            ``values``, (n, d) or (n, d, k), and ``base``; ``base`` plus the sum of a row's values
+            is the decision function.
+        """
+        from zoo.trees import _shap
+
+        Z = None if background is None else self._checked(background)
+        k = 1 if len(self.classes_) == 2 else len(self.classes_)
+        phi, base = _shap.shap_values(self.model_, self._categories(), self._checked(X), k, Z, self.n_jobs)
+        if k == 1:
+            return Explanation(values=phi[:, :, 0], base=float(base[0]))
+        return Explanation(values=phi, base=base)
