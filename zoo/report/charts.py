@@ -43,13 +43,13 @@ def whisker_scale(scores: Sequence[Json]) -> Scale:
         if v is not None and math.isfinite(v)
     ]  # fmt: skip
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    # A model that failed badly must not squeeze the others into one pixel.
+    # A model that is far worse than the others must not squeeze them into one pixel.
     middle = sorted(s["mean"] for s in scores if s["mean"] is not None)
-    if len(middle) >= 4:
-        quarter = middle[len(middle) // 4], middle[3 * len(middle) // 4]
-        spread = max(quarter[1] - quarter[0], (high - low) / 50)
-        low = max(low, quarter[0] - 6 * spread)
-        high = min(high, quarter[1] + 6 * spread)
+    widths = sorted(s["high"] - s["low"] for s in scores if s["low"] is not None and s["high"] is not None)
+    if len(middle) >= 4 and widths:
+        first, third = middle[len(middle) // 4], middle[3 * len(middle) // 4]
+        room = 3 * max(third - first, widths[len(widths) // 2])
+        low, high = max(low, first - room), min(high, third + room)
     return Scale(low, high, 8, WHISKER[0] - 8)
 
 
@@ -77,6 +77,8 @@ def whisker_axis(scale: Scale) -> Markup:
     """Draw the axis above the rows."""
     width, _ = WHISKER
     ticks = scale.ticks(4)
+    if sum(map(len, scale.labels(ticks))) > 22:
+        ticks = scale.ticks(2)
     body = "".join(
         f'<text x="{min(max(scale(t), 12), width - 14):.1f}" y="10" text-anchor="middle" font-size="10.5">'
         f"{label}</text>"

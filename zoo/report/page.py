@@ -99,7 +99,7 @@ def _templates() -> Environment:
     )  # fmt: skip
     environment.filters.update(
         number=_number, seconds=_seconds, value=_value, settings=_settings, prose=_prose,
-        references=_references, breakable=_breakable, percent=_percent, interval=_interval,
+        references=_references, breakable=_breakable, percent=_percent, interval=_interval, own=_own,
         equation=lambda latex: Markup(mathml(latex)),
     )  # fmt: skip
     return environment
@@ -336,7 +336,12 @@ def _breakable(name: str) -> Markup:
 
 
 def _settings(params: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{name}={_value(v)}" for name, v in (params or {}).items())
+    return ", ".join(f"{_own(name)}={_value(v)}" for name, v in (params or {}).items())
+
+
+def _own(name: str) -> str:
+    """Write the name of a parameter without the step that every model has."""
+    return name.removeprefix("model__")
 
 
 def _prose(text: str | None) -> Markup:
