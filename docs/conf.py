@@ -17,7 +17,6 @@ version = release = zoo.__version__
 
 extensions = [
     "myst_parser",
-    "sphinx.ext.mathjax",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
@@ -35,6 +34,7 @@ numpydoc_show_class_members = False
 autodoc_typehints = "none"  # numpydoc's parameters say more than the annotations
 default_role = "code"
 
+html_math_renderer = "zoo"
 html_theme = "pydata_sphinx_theme"
 html_title = "zoo"
 html_theme_options = {
@@ -43,7 +43,9 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 6,
 }
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["zoo.css"]

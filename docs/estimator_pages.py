@@ -7,6 +7,7 @@ promises; the picture is drawn by `pictures.draw`, by the role of the estimator 
 import doctest
 import hashlib
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from pictures import draw
 
 import zoo
 from zoo import registry
+from zoo.equations import mathml
 
 FAMILIES = {
     "linear": "Linear models",
@@ -38,12 +40,29 @@ FAMILIES = {
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register the step that writes the pages."""
+    """Register the step that writes the pages, and equations that need no script from elsewhere."""
     from sphinx.util import logging
 
     say = logging.getLogger(__name__).info
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "estimators", say))
+    app.add_html_math_renderer("zoo", inline_renderers=(inline_equation, None), block_renderers=(equation, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def inline_equation(translator: Any, node: Any) -> None:
+    """Write an equation within a sentence as MathML, which browsers draw by themselves."""
+    from docutils.nodes import SkipNode
+
+    translator.body.append(mathml(node.astext(), block=False))
+    raise SkipNode
+
+
+def equation(translator: Any, node: Any) -> None:
+    """Write an equation on lines of its own."""
+    from docutils.nodes import SkipNode
+
+    translator.body.append(f'<div class="equation">{mathml(node.astext())}</div>\n')
+    raise SkipNode
 
 
 def write(folder: Path, say: Callable[[str], Any] = print) -> None:
@@ -107,13 +126,13 @@ def page(cls: Any) -> str:
     parts += [heading("Parameters", "-")]
     for p in card.parameters:
         default = "required" if p.required else f"default ``{p.default!r}``"
-        parts.append(f"``{p.name}``: {literal(p.accepts)}; {default}\n{indent(p.meaning)}")
+        parts.append(f"``{p.name}``: {literal(p.accepts)}; {default}\n{indent(prose(p.meaning))}")
     if card.attributes:
         parts += [heading("Attributes", "-")]
-        parts += [f"``{name}``\n{indent(meaning)}" for name, meaning in card.attributes.items()]
+        parts += [f"``{name}``\n{indent(prose(meaning))}" for name, meaning in card.attributes.items()]
     parts += [heading("Methods", "-"), *methods(cls)]
     if card.notes:
-        parts += [heading("Notes", "-"), card.notes]
+        parts += [heading("Notes", "-"), prose(card.notes)]
     parts += [heading("References", "-"), card.references]
     parts += [heading("In the gallery", "-"), f".. minigallery:: zoo.{card.name}"]
     return (
@@ -136,7 +155,7 @@ def methods(cls: Any) -> list[str]:
             for p in list(inspect.signature(member).parameters.values())[1:]
         )
         summary = (inspect.getdoc(getattr(cls, name)) or "").split("\n\n")[0]
-        entries.append(f"``{name}({signature})``\n{indent(' '.join(summary.split()))}")
+        entries.append(f"``{name}({signature})``\n{indent(prose(' '.join(summary.split())))}")
     return entries
 
 
@@ -169,6 +188,13 @@ def block(directive: str, body: str) -> str:
 def indent(text: str) -> str:
     """Indent by three spaces, after taking away what is common."""
     return textwrap.indent(textwrap.dedent(text), "   ")
+
+
+def prose(text: str) -> str:
+    """Keep signs of absolute value from being read as markup, and links into other libraries as plain words."""
+    text = re.sub(r":ref:`([^<`]*?)\s*<[^`]*`", r"\1", text)
+    pieces = re.split(r"(:math:`[^`]*`|``.*?``|`[^`]*`)", text, flags=re.DOTALL)
+    return "".join(piece if i % 2 else piece.replace("|", r"\|") for i, piece in enumerate(pieces))
 
 
 def literal(text: str) -> str:
