@@ -43,6 +43,25 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("name", metavar="NAME", help="a method, such as Ridge")
     show.set_defaults(run=_show)
 
+    new = commands.add_parser(
+        "new",
+        help="write a first spec for some data",
+        description="Look at data and write a commented spec for them.",
+    )
+    new.add_argument(
+        "data", metavar="DATA", help="a csv, parquet or npz file, a folder of pictures, or load_iris ..."
+    )
+    new.add_argument("--target", metavar="COLUMN", help="the column to predict; guessed when left out")
+    new.add_argument("--out", metavar="FILE", help="where to write it; the terminal when left out")
+    new.set_defaults(run=_new)
+
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of a spec",
+        description="Print the JSON Schema of a spec, with which editors complete and check it.",
+    )
+    schema.set_defaults(run=_schema)
+
     check = commands.add_parser(
         "check",
         help="run the conformance suite on an estimator of yours",
@@ -150,6 +169,35 @@ def _show(arguments: argparse.Namespace) -> int:
     )
     equations = tuple(readable(equation) for equation in card.equations)
     _print(str(dataclasses.replace(card, equations=equations, parameters=parameters, **texts)))
+    return 0
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from zoo.spec import SpecError, propose
+
+    out = arguments.out
+    if out is not None and os.path.lexists(out):
+        raise _Mistake(f"{out} exists already; give another file, or delete it.")
+    try:
+        text = propose(arguments.data, arguments.target, folder=os.path.dirname(out) if out else None)
+    except SpecError as error:
+        raise _Mistake(str(error)) from error
+    if out is None:
+        _print(text.rstrip())
+        return 0
+    try:
+        with open(out, "x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _Mistake(f"{out} cannot be written ({error.strerror}); give another file.") from error
+    _print(f"{out} is written; `zoo run {out}` runs it.")
+    return 0
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from zoo.spec import schema
+
+    _print(json.dumps(schema(), indent=1, ensure_ascii=False))
     return 0
 
 

@@ -9,8 +9,9 @@
 from zoo.spec.data import Data, read_rows
 from zoo.spec.grammar import Spec
 from zoo.spec.objects import of
+from zoo.spec.propose import propose
 from zoo.spec.reading import dump, read
 from zoo.spec.schema import schema
 from zoo.spec.text import SpecError
 
-__all__ = ["Data", "Spec", "SpecError", "dump", "of", "read", "read_rows", "schema"]
+__all__ = ["Data", "Spec", "SpecError", "dump", "of", "propose", "read", "read_rows", "schema"]

@@ -392,7 +392,7 @@ def read_rows(
     place = Place(Source(str(path), None))
     file = file_of(str(path), None, place)
     form = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
-    known, frame = _read_table(form, file, separator, missing, None, place)
+    known, frame = read_table(form, file, separator, missing, None, place)
     for name in kinds:
         if name not in known:
             raise place.error(
@@ -408,7 +408,7 @@ def _typed(frame: Any, kinds: Mapping[str, str], place: Place) -> Any:
     return pd.DataFrame({name: as_kind(frame[name], kind, place) for name, kind in kinds.items()})
 
 
-def _read_table(
+def read_table(
     form: str, file: Path, separator: str | None, missing: Sequence[str], rows: int | None, place: Place
 ) -> tuple[list[str], Any]:
     """Return the names of the columns, and a function that reads some of them."""
@@ -486,7 +486,7 @@ def _from_table(spec: Spec) -> _Raw:
     data, key = spec.data, str(spec.data.format)
     place = spec.at("data", key)
     file = file_of(getattr(data, key), _folder(spec), place)
-    known, read = _read_table(key, file, data.separator, data.missing, data.rows, place)
+    known, read = read_table(key, file, data.separator, data.missing, data.rows, place)
     check_columns(spec, known)
     test = None
     if isinstance(spec.test, TestData):
@@ -494,7 +494,7 @@ def _from_table(spec: Spec) -> _Raw:
         at = spec.at("test", form)
         other = file_of(getattr(spec.test, form), _folder(spec), at)
         # Both headers are seen before the first body is read.
-        test_known, read_test = _read_table(form, other, data.separator, data.missing, None, at)
+        test_known, read_test = read_table(form, other, data.separator, data.missing, None, at)
         names = _wanted(data, known)
         for name in names:
             if name not in test_known:
@@ -678,10 +678,10 @@ def _divide(spec: Spec, raw: _Raw) -> Data:
     if X.shape[1] == 0:
         raise at.error("no column is left to learn from; keep at least one besides the target.")
     place = spec.at("data", "target") if spec.data.target else at
-    y, task = _check_target(raw.y, spec.task, place)
+    y, task = check_target(raw.y, spec.task, place)
     if len(y) != len(X):
         raise at.error(f"X has {len(X)} rows and y has {len(y)}; they must have as many.")
-    y_test = None if raw.y_test is None else _check_target(raw.y_test, task, spec.at("test"), other=True)[0]
+    y_test = None if raw.y_test is None else check_target(raw.y_test, task, spec.at("test"), other=True)[0]
     weights = _check_weights(raw.weights, spec)
     groups = _check_groups(raw.groups, spec)
     data = Data(
@@ -712,7 +712,7 @@ def _as_array(X: Any, place: Place) -> Any:
     return X
 
 
-def _check_target(y: Any, task: str, place: Place, *, other: bool = False) -> tuple[Any, Any]:
+def check_target(y: Any, task: str, place: Place, *, other: bool = False) -> tuple[Any, Any]:
     """Return the target as an array, and the task."""
     import pandas as pd
 
