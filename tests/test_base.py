@@ -954,3 +954,32 @@ def test_random_source_never_is_the_global_one():
     assert source(3).randint(1000) == source(3).randint(1000)
     own = np.random.RandomState(0)
     assert source(own) is own
+
+
+# -- in a notebook ------------------------------------------------------------------------------
+
+
+def test_notebook_shows_diagram_card_and_training():
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20.0)
+    model = BoostingRegressor(n_estimators=3)
+    html = model._repr_mimebundle_()["text/html"]
+    assert "sk-top-container" in html
+    assert html.index("sk-top-container") < html.index("zoo-card")
+    assert "<math" in html
+    assert "Training of" not in html
+    model.fit(X, y, X_val=X, y_val=y)
+    html = model._repr_html_()
+    assert "Training of BoostingRegressor" in html
+    assert model._repr_mimebundle_()["text/html"].count("<svg") == 1
+
+
+def test_pipelines_keep_their_diagram():
+    html = make_pipeline(StandardScaler(), BoostingRegressor())._repr_html_()
+    assert "BoostingRegressor" in html
+    assert "zoo-card" not in html
+
+
+def test_notebook_shows_text_where_text_is_asked_for():
+    with sklearn.config_context(display="text"):
+        assert not hasattr(BoostingRegressor(), "_repr_html_")
+        assert set(BoostingRegressor()._repr_mimebundle_()) == {"text/plain"}

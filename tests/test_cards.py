@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zoo.base import Classifier, Regressor, Sampler, Transformer
-from zoo.cards import Card, Parameter, read_card
+from zoo.cards import Card, Parameter, prose_html, read_card
 from zoo.inputs import Input, Table, Text
 from zoo.linear.logistic_regression import LogisticRegression
 from zoo.linear.ridge import Ridge
@@ -241,3 +241,35 @@ def test_cards_are_read_from_the_class_not_the_instance():
     assert Ridge(alpha=3).card() == Ridge.card()
     assert Ridge.card().capabilities == ("sample_weight", "sparse", "multi_output")
     assert np.array_equal(Ridge.card().roles, ["Regressor"])
+
+
+# -- for web pages ------------------------------------------------------------------------------
+
+
+def test_card_as_html_has_the_equation_and_no_links():
+    html = Ridge.card()._repr_html_()
+    assert "Least squares with a penalty" in html
+    assert html.count("<math") >= 2
+    assert "Hoerl and Kennard" in html
+    assert "<code>alpha</code> 1.0" in html
+    assert "href" not in html
+    assert "src=" not in html
+
+
+def test_card_as_html_escapes_everything():
+    evil = "</div><script>alert(1)</script>"
+    parameter = Parameter(evil, evil, evil, evil, None)
+    html = Card(
+        evil, evil, (evil,), evil, evil, evil, (evil,), (parameter,), {}, evil, evil, evil
+    )._repr_html_()
+    assert "<script" not in html
+    assert html.count("</div>") <= 3
+
+
+def test_prose_as_html():
+    text = "One ``a < b`` and `c`.\n\nTwo :math:`\\alpha` & three."
+    assert prose_html(text) == (
+        "<p>One <code>a &lt; b</code> and <code>c</code>.</p>"
+        "<p>Two <math><mi>α</mi></math> &amp; three.</p>"
+    )
+    assert prose_html("") == ""
