@@ -44,9 +44,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Verify:
-    """A marker of an annotation: what more to check of a value that was read."""
+    """A marker of an annotation: what more to check of a value, and what JSON Schema can say of it."""
 
     check: Callable[[Any, Place], None]
+    schema: Callable[[], dict[str, Any]] = dict
 
 
 class Form:
@@ -318,6 +319,8 @@ def schema_of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         for marker in args[1:]:
             if isinstance(marker, Interval):
                 schema |= bounds_of(marker.low, marker.high, marker.closed)
+            elif isinstance(marker, Verify):
+                schema |= marker.schema()
         return schema
     if origin in (Union, UnionType):
         return {"anyOf": [schema_of(a, definitions) for a in args]}

@@ -41,6 +41,7 @@ def _is_label(text: str) -> bool:
 
 Label = Annotated[
     str,
+    Verify(lambda label, place: None, lambda: {"pattern": "^[^\\W_][\\w .,+()=-]*$", "maxLength": 80}),
     Check(_is_label, "a name of at most 80 letters, digits, spaces and .,+()=-_ that begins with a letter"),
 ]
 
@@ -591,13 +592,19 @@ class Spec(Section):
     test: Annotated[float, Interval(0, 1, "neither")] | Literal["none"] | TestData = 0.2
     task: Literal["auto", "classification", "regression"] = "auto"
     steps: Literal["auto"] | Steps = "auto"
-    models: Literal["auto"] | Annotated[tuple[Model | Contender, ...], Verify(_has_models)] = "auto"
+    models: (
+        Literal["auto"]
+        | Annotated[tuple[Model | Contender, ...], Verify(_has_models, lambda: {"minItems": 1})]
+    ) = "auto"
     search: Literal["none", "auto"] | Search | None = None
     cv: Annotated[int, Interval(2, 1000)] | Splitter | Folds = 5
-    metrics: Literal["auto"] | Annotated[tuple[Metric, ...], Verify(_no_doubles)] = "auto"
+    metrics: (
+        Literal["auto"] | Annotated[tuple[Metric, ...], Verify(_no_doubles, lambda: {"uniqueItems": True})]
+    ) = "auto"
     seed: Annotated[int, Interval(0, 2**32 - 1)] = 0
     keep: Annotated[
-        tuple[Literal["report", "leaderboard", "predictions", "model"], ...], Verify(_no_doubles)
+        tuple[Literal["report", "leaderboard", "predictions", "model"], ...],
+        Verify(_no_doubles, lambda: {"uniqueItems": True}),
     ] = ("report", "leaderboard", "predictions", "model")
     backend: Literal["loky", "threading", "dask", "ray"] | Backend | None = None
 

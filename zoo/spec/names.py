@@ -490,8 +490,8 @@ def _transforms(item: "Item", place: Place) -> None:
         raise place.error(f"{item.name} is no transformer; list it under models.")
 
 
-Model = Annotated[Item, Verify(_predicts)]
-Transformer = Annotated[Item, Verify(_transforms)]
+Model = Annotated[Item, Verify(_predicts, lambda: {"$ref": "#/$defs/Model"})]
+Transformer = Annotated[Item, Verify(_transforms, lambda: {"$ref": "#/$defs/Transformer"})]
 
 
 # -- from objects -----------------------------------------------------------------------------------
@@ -576,7 +576,13 @@ def _is_metric(name: str, place: Place) -> None:
         )
 
 
-Metric = Annotated[str, Verify(_is_metric)]
+def _metrics() -> dict[str, Any]:
+    from sklearn.metrics import get_scorer_names
+
+    return {"enum": get_scorer_names()}
+
+
+Metric = Annotated[str, Verify(_is_metric, _metrics)]
 
 
 def task_of_metric(name: str) -> str | None:
@@ -587,6 +593,20 @@ def task_of_metric(name: str) -> str | None:
     if module.endswith("_regression"):
         return "regression"
     return "classification" if "cluster" not in module else None
+
+
+def response_of(metric: str) -> tuple[str, ...]:
+    """Return the methods of which a metric needs one.
+
+    Examples
+    --------
+    >>> response_of("roc_auc"), response_of("accuracy")
+    (('decision_function', 'predict_proba'), ('predict',))
+    """
+    from sklearn.metrics import get_scorer
+
+    needed = get_scorer(metric)._response_method
+    return (needed,) if isinstance(needed, str) else tuple(needed)
 
 
 SPLITTERS = (

@@ -29,6 +29,7 @@ from zoo.spec.names import (
     domains_of,
     item_of,
     range_of,
+    response_of,
     space_of,
     task_of,
     task_of_metric,
@@ -66,6 +67,9 @@ def check(spec: Spec) -> None:
             _check_task(model.model, spec.task, spec.at("models", i))
         for i, metric in enumerate(spec.metrics if spec.metrics != "auto" else ()):
             _check_metric_task(metric, spec.task, spec.at("metrics", i))
+    for i, model in enumerate(models_of(spec)):
+        for j, metric in enumerate(spec.metrics if spec.metrics != "auto" else ()):
+            _check_response(model.model, metric, spec.at("models", i), spec.at("metrics", j))
     if isinstance(spec.cv, Splitter) and "Group" in spec.cv.name and spec.data.groups is None:
         raise spec.at("cv").error(f"{spec.cv.name} needs groups; name their column under data: groups.")
     if not isinstance(spec.test, float | str) and spec.data.format not in ("csv", "parquet"):
@@ -137,6 +141,17 @@ def _check_metric_task(metric: str, task: str, place: Place) -> None:
     found = task_of_metric(metric)
     if found not in (None, task):
         raise place.error(f"{metric} scores a {found}, but the task is {task}; name another metric.")
+
+
+def _check_response(item: Item, metric: str, model: Place, place: Place) -> None:
+    """Refuse a metric of probabilities for a model that has none."""
+    needed = response_of(metric)
+    made = item.make()
+    if task_of(made) == "classification" and not any(hasattr(made, method) for method in needed):
+        raise place.error(
+            f"{metric} needs {' or '.join(needed)}, which {item.name} does not have; name another metric, or "
+            "another model."
+        )
 
 
 # -- with the data --------------------------------------------------------------------------------------

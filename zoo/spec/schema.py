@@ -26,18 +26,23 @@ def schema() -> dict[str, Any]:
     definitions["Range"] = {
         "anyOf": [{"$ref": "#/$defs/Choices"}, {"$ref": "#/$defs/Between"}],
     }
-    definitions["Item"] = {
-        "anyOf": [
-            {"enum": names},
-            {
-                "type": "object",
-                "minProperties": 1,
-                "maxProperties": 1,
-                "properties": {name: {"$ref": f"#/$defs/estimators/{name}"} for name in names},
-                "additionalProperties": False,
-            },
-        ]
-    }
+    for title, some in (
+        ("Item", names),
+        ("Model", _able(names, MODELS)),
+        ("Transformer", _able(names, STEPS)),
+    ):
+        definitions[title] = {
+            "anyOf": [
+                {"enum": some},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "properties": {name: {"$ref": f"#/$defs/estimators/{name}"} for name in some},
+                    "additionalProperties": False,
+                },
+            ]
+        }
     definitions["estimators"] = {name: _estimator(name, summaries) for name in names}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -45,6 +50,19 @@ def schema() -> dict[str, Any]:
         **root,
         "$defs": definitions,
     }
+
+
+MODELS = ("classifier", "regressor")
+STEPS = ("transformer",)
+
+
+def _able(names: list[str], roles: tuple[str, ...]) -> list[str]:
+    """Name the estimators that have one of the roles."""
+    from sklearn.utils import all_estimators
+
+    able = {cls for _, cls in all_estimators(type_filter=list(roles))}
+    zoo = {row["name"] for row in entries() if {r.lower() for r in row["roles"]} & set(roles)}
+    return [name for name in names if name in zoo or resolve(name) in able]
 
 
 def _estimator(name: str, summaries: dict[str, str]) -> dict[str, Any]:
