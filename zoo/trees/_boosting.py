@@ -276,6 +276,13 @@ class Boosting(Portable, abstract=True):
         here = np.arange(len(self.model_["root"])) % k
         demand(np.array_equal(self.model_["output"], here), "outputs of trees are not in turn")
 
+    def _onnx_steps(self):
+        loss = getattr(self, "loss", "")
+        if not isinstance(loss, str):
+            raise ValueError(f"{type(self).__name__}: {loss!r} cannot be written as ONNX, nor its link.")
+        link = "Softmax" if hasattr(self, "classes_") else "Exp" if loss == "poisson" else "Identity"
+        return [("Add", self.initial_[None])], link
+
     def _raw(self, X, trees=None):
         """Return scores (n_scores, n), of the first ``trees`` trees or all."""
         from zoo.trees import _model

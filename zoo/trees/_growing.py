@@ -45,6 +45,14 @@ class Growing(Portable, abstract=True):
         """Return ``_plant.Targets``."""
         raise NotImplementedError
 
+    def _onnx_steps(self):
+        if isinstance(getattr(self, "classes_", None), list):
+            raise ValueError(
+                f"{type(self).__name__}: y of several columns of labels cannot be written as ONNX; fit "
+                "one model a column."
+            )
+        return [("Div", float(len(self.model_["root"])))], "Identity"
+
     def _check_read(self):
         width = self.model_["value"].shape[-1]
         if hasattr(self, "classes_"):

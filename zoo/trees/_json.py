@@ -25,7 +25,7 @@ number is checked before a kernel sees it.
 """
 
 import json
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -74,6 +74,26 @@ class Portable(Estimator, abstract=True):
         """
         estimator: Self = read(cls, text)
         return estimator
+
+    def to_onnx(self) -> Any:
+        """Write the fitted model as an ONNX graph; needs the package ``onnx``.
+
+        X is given as float64, categories as the numbers of ``codes_``; the graph gives
+        ``prediction``, or ``label`` and ``probabilities``, equal to those here up to rounding.
+
+        Returns
+        -------
+        model : onnx.ModelProto
+            ``model.SerializeToString()`` is what a runtime loads.
+        """
+        from zoo.trees._onnx import to_onnx
+
+        check_is_fitted(self)
+        return to_onnx(self)
+
+    def _onnx_steps(self) -> tuple[list[tuple[str, Any]], str]:
+        """Return what follows the sum of the trees: operators with a constant, and the link."""
+        raise NotImplementedError
 
     def _check_read(self) -> None:
         """Raise where what was read does not fit together."""

@@ -237,6 +237,13 @@ class AdaBoostClassifier(Portable, Classifier):
             self._vote(y, w, steps, learner)
             flush()
 
+    def _onnx_steps(self) -> tuple[list[tuple[str, Any]], str]:
+        if self.estimator is not None:
+            raise ValueError(
+                "AdaBoostClassifier: only trees can be written as ONNX; leave estimator at None."
+            )
+        return [], "Softmax"
+
     def _check_read(self) -> None:
         demand(self.estimator is None, "its learners are no trees")
         self.estimators_ = []
