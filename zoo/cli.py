@@ -82,6 +82,7 @@ def _add_experiments(commands: Any) -> None:
     )
     running.add_argument("file", metavar="FILE", help="the spec, a YAML file")
     running.add_argument("--out", metavar="DIR", help="the folder; results/NAME-OF-THE-FILE by default")
+    running.add_argument("--data", metavar="DIR", help="the folder of the data files; that of the spec by default")
     running.add_argument("--fresh", action="store_true", help="forget what an earlier run left there")
     running.add_argument("--dry", action="store_true", help="say what would be fitted, and fit nothing")
     running.add_argument("--jobs", type=int, metavar="N", help="fits at a time; -1 is all processors")
@@ -248,10 +249,12 @@ def _run(arguments: argparse.Namespace) -> int:
         raise _Mistake("--jobs 0 is not accepted; give a number of processes, or -1 for all processors.")
     with _refusals():
         if arguments.dry:
-            _print(experiment.outline(arguments.file))
+            _print(experiment.outline(arguments.file, data=arguments.data))
             return 0
         out = Path(arguments.out or Path("results", Path(arguments.file).stem))
-        result = experiment.run(arguments.file, out, fresh=arguments.fresh, n_jobs=arguments.jobs)
+        result = experiment.run(
+            arguments.file, out, data=arguments.data, fresh=arguments.fresh, n_jobs=arguments.jobs
+        )
     findings = result.findings
     for title, lines in (("warned", _warned(findings)), ("note", findings["notes"])):
         for line in lines:

@@ -67,9 +67,9 @@ def check(spec: Spec) -> None:
             _check_task(model.model, spec.task, spec.at("models", i))
         for i, metric in enumerate(spec.metrics if spec.metrics != "auto" else ()):
             _check_metric_task(metric, spec.task, spec.at("metrics", i))
-    for i, model in enumerate(models_of(spec)):
+    for model in models_of(spec):
         for j, metric in enumerate(spec.metrics if spec.metrics != "auto" else ()):
-            _check_response(model.model, metric, spec.at("models", i), spec.at("metrics", j))
+            _check_response(model.model, metric, spec.at("metrics", j))
     if isinstance(spec.cv, Splitter) and "Group" in spec.cv.name and spec.data.groups is None:
         raise spec.at("cv").error(f"{spec.cv.name} needs groups; name their column under data: groups.")
     if not isinstance(spec.test, float | str) and spec.data.format not in ("csv", "parquet"):
@@ -143,7 +143,7 @@ def _check_metric_task(metric: str, task: str, place: Place) -> None:
         raise place.error(f"{metric} scores a {found}, but the task is {task}; name another metric.")
 
 
-def _check_response(item: Item, metric: str, model: Place, place: Place) -> None:
+def _check_response(item: Item, metric: str, place: Place) -> None:
     """Refuse a metric of probabilities for a model that has none."""
     needed = response_of(metric)
     made = item.make()
