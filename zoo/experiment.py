@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -371,7 +372,7 @@ class _Findings:
                 ("confusion", _confusion), ("roc", _roc), ("calibration", _calibration),
                 ("residuals", _residuals),
             ):  # fmt: skip
-                self.parts[key] = self._part(key, lambda make=make: make(told, outcome.classes, self.where))
+                self.parts[key] = self._part(key, partial(make, told, outcome.classes, self.where))
         self.parts["loss_curves"] = self._loss_curves()
         self.parts["card"] = _card(last_step(self.model)) if self.model is not None else None
 
@@ -420,8 +421,8 @@ class _Findings:
             model, X, y = self.outcome.one_fold(str(self.name))
         rng = np.random.RandomState(self.outcome.seed)
         if n_rows(X) > POINTS:
-            rows = np.sort(rng.choice(n_rows(X), POINTS, replace=False))
-            X, y = (X.iloc[rows] if hasattr(X, "iloc") else X[rows]), y[rows]
+            some = np.sort(rng.choice(n_rows(X), POINTS, replace=False))
+            X, y = (X.iloc[some] if hasattr(X, "iloc") else X[some]), y[some]
         metric = self.outcome.metrics[0]
         found = permutation_importance(
             model, X, y, scoring=None if metric == "score" else metric, n_repeats=5, random_state=rng
@@ -753,10 +754,9 @@ def compare(folders: Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
     order = list(dict.fromkeys(metric for metric, _ in columns))
     columns = {key: columns[key] for key in sorted(columns, key=lambda k: order.index(k[0]))}
     table = pd.DataFrame(columns, dtype=float)
-    table.columns = pd.MultiIndex.from_tuples(table.columns, names=["metric", "run"])
+    table.columns = pd.MultiIndex.from_tuples(list(columns), names=["metric", "run"])
     table.index.name = "model"
-    if len(table):
-        table = table.sort_values(table.columns[0], ascending=False)
+    table = table.iloc[np.argsort(-table.iloc[:, 0].to_numpy(), kind="stable")]
     table.attrs["differences"] = _differences(paths, labels, found)
     return table
 

@@ -979,16 +979,17 @@ class _Workers:
     def _stream(
         self, work: Callable[[_Problem, _Task], Any], problem: _Problem, tasks: Sequence[_Task]
     ) -> Iterator[tuple[_Task, Any]]:
-        options = dict(self._options)
-        if options.get("backend") == "dask":
-            # All workers hold the data, so that the loss of one does not lose them.
-            options["scatter"] = [problem]
+        options = self._options
         n_jobs = None if self.plan.backend is None and self.plan.n_jobs is None else _n_jobs(self.plan)
         with joblib.parallel_config(n_jobs=n_jobs, **options) if options else contextlib.nullcontext():
             active, _ = joblib.parallel.get_active_backend()
             streams = active.supports_return_generator or isinstance(
                 active, joblib.parallel.SequentialBackend
             )
+            if options.get("backend") == "dask":
+                # The result of a task, not scattered data: the scheduler makes it again when the
+                # workers that held it are gone.
+                active.data_futures = {id(problem): options["client"].submit(_same, problem, pure=False)}
             # Ray returns nothing before everything is done, so it gets a few tasks at a time.
             parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered" if streams else "list")
         size = max(1, len(tasks) if streams else 2 * _n_jobs(self.plan))
@@ -999,6 +1000,10 @@ class _Workers:
             finally:
                 if hasattr(results, "close"):
                     results.close()
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _n_jobs(plan: Plan) -> int:
