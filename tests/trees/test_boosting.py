@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_pinball_loss, r2_score
 from threadpoolctl import threadpool_limits
 
-from zoo.losses import Exponential, Logistic, Softmax, Squared, SquaredHinge
+from zoo.losses import Exponential, Logistic, Poisson, Softmax, Squared, SquaredHinge
 from zoo.trees.boosting import BoostingClassifier, BoostingRegressor
 
 
@@ -113,6 +113,13 @@ def test_a_loss_without_finite_gradient_is_refused():
 
     with pytest.raises(ValueError, match="not finite"):
         BoostingRegressor(loss=Bad()).fit(np.arange(20.0)[:, None], np.arange(20.0))
+
+
+def test_a_loss_of_labels_is_no_loss_of_numbers():
+    with pytest.raises(ValueError, match="kind 'class'; give it to BoostingClassifier"):
+        BoostingRegressor(loss=Softmax()).fit(np.arange(20.0)[:, None], np.arange(20.0))
+    with pytest.raises(ValueError, match=r"loss=Poisson\(\) needs y >= 0"):
+        BoostingRegressor(loss=Poisson()).fit(np.arange(20.0)[:, None], -np.arange(20.0))
 
 
 class LogisticByHand(Logistic):

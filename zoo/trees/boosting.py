@@ -197,9 +197,15 @@ class BoostingRegressor(Boosting, Regressor):
     delta: Positive = 1.0
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
-        if self._loss()[0].target == "nonnegative" and (y.min() < 0 or y.max() <= 0):
+        kind = self._loss()[0].target
+        if kind not in ("real", "nonnegative"):
             raise ValueError(
-                f"BoostingRegressor: loss='poisson' needs y >= 0 with a positive sum, but y lies "
+                f"BoostingRegressor: the loss {self.loss!r} is for targets of the kind {kind!r}; give it "
+                "to BoostingClassifier, or give one for 'real' or 'nonnegative' numbers."
+            )
+        if kind == "nonnegative" and (y.min() < 0 or y.max() <= 0):
+            raise ValueError(
+                f"BoostingRegressor: loss={self.loss!r} needs y >= 0 with a positive sum, but y lies "
                 f"between {y.min()} and {y.max()}; give counts or take another loss."
             )
         self._learn_rounds(X, y, w, val, resume, steps)
