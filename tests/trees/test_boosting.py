@@ -316,3 +316,35 @@ def test_odd_tables_are_handled():
     m = BoostingRegressor(categorical_features=[3]).fit(X, y)
     assert m.feature_importances_[1] == m.feature_importances_[2] == 0
     assert m.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("policy", ["lossguide", "depthwise"])
+def test_trees_keep_within_their_limits(policy):
+    X, y = two_classes()
+    kw = {"n_estimators": 5, "grow_policy": policy}
+    m = BoostingClassifier(max_depth=3, max_leaf_nodes=None, **kw).fit(X, y).model_
+    assert m["depth"].max() == 3
+    m = BoostingClassifier(max_leaf_nodes=6, min_child_weight=4.0, **kw).fit(X, y).model_
+    leaf = m["feature"] < 0
+    assert np.bincount(np.searchsorted(m["root"], np.flatnonzero(leaf), side="right")).max() <= 6
+    assert m["weight"][leaf].min() >= 4.0 * (1 - 1e-6)
+    m = BoostingClassifier(min_child_samples=30, **kw).fit(X, y).model_
+    assert m["count"].min() >= 30
+    m = BoostingClassifier(gamma=1.5, **kw).fit(X, y).model_
+    assert len(m["root"]) < len(m["left"])
+    assert (m["gain"][m["feature"] >= 0] > 0).all()  # what is left of a gain when its price is paid
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_early_stopping_holds_rows_out(friedman, labels):
+    X, y, X_test, y_test = friedman
+    make = BoostingClassifier if labels else BoostingRegressor
+    y, y_test = ((y > 17).astype(int), (y_test > 17).astype(int)) if labels else (y, y_test)
+    kw = {"n_estimators": 500, "learning_rate": 0.5, "n_iter_no_change": 5, "random_state": 0}
+    m = make(validation_fraction=0.25, **kw).fit(X, y)
+    assert m.n_iter_ < len(m.history_["valid_loss"]) <= m.n_iter_ + 5 < 500
+    np.testing.assert_array_equal(m.predict(X), make(validation_fraction=0.25, **kw).fit(X, y).predict(X))
+    assert m.score(X_test, y_test) > make(n_estimators=2).fit(X, y).score(X_test, y_test)
+    if not labels:
+        with pytest.raises(ValueError, match="1 rows are too few to hold out"):
+            make(**kw).fit(X[:1], y[:1])
