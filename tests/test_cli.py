@@ -148,6 +148,107 @@ def test_check_of_something_else_is_one_sentence(here, capsys, target, words):
     assert err.count("\n") == 1
 
 
+# -- run, compare, predict ----------------------------------------------------------------------
+
+SPEC = """
+title: From the command line
+data: {csv: rows.csv, target: kind}
+models: [GaussianNB, {KNeighborsClassifier: {n_neighbors: 900}}]
+cv: 3
+keep: [leaderboard, predictions, model]
+"""
+
+
+@pytest.fixture
+def spec(tmp_path, monkeypatch):
+    import numpy as np
+    import pandas as pd
+
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["long", "wide"])
+    frame["kind"] = np.where(frame["long"] > 0, "elm", "oak")
+    frame.to_csv("rows.csv", index=False)
+    (tmp_path / "trees.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def test_run_writes_a_folder_and_says_where(spec, capsys):
+    assert main(["run", "trees.yaml"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split()[:2] == ["model", "accuracy"]
+    assert lines[1].startswith("1  GaussianNB")
+    assert lines[2].startswith("2  KNeighborsClassifier  failed: ValueError: ")
+    assert "Expected n_neighbors <= n_samples_fit" in lines[2]
+    assert lines[3].endswith(f"Results: {Path('results', 'trees')}")
+    assert "GaussianNB: 1 trial done" in err
+    assert (spec / "results" / "trees" / "model.zoo").exists()
+    # Another spec in the same folder, unless it is begun anew.
+    (spec / "trees.yaml").write_text(SPEC.replace("cv: 3", "cv: 2"))
+    assert main(["run", "trees.yaml"]) == 2
+    assert "was made from another spec (they differ in cv)" in capsys.readouterr().err
+    assert main(["run", "trees.yaml", "--fresh", "--jobs", "1"]) == 0
+
+
+def test_run_has_code_1_when_all_fail_and_130_when_interrupted(spec, capsys, monkeypatch):
+    (spec / "trees.yaml").write_text(SPEC.replace("GaussianNB, ", ""))
+    assert main(["run", "trees.yaml", "--out", "a"]) == 1
+    assert "failed" in capsys.readouterr().out
+
+    from zoo import search
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "_fit_and_score", interrupt)
+    assert main(["run", "trees.yaml", "--out", "b"]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def test_run_dry_fits_nothing(spec, capsys):
+    assert main(["run", "trees.yaml", "--dry"]) == 0
+    assert "KNeighborsClassifier: 1 trial" in capsys.readouterr().out
+    assert not (spec / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["run", "nowhere.yaml"], "nowhere.yaml"),
+        (["run", "trees.yaml", "--jobs", "0"], "--jobs 0 is not accepted"),
+        (["compare", "."], "holds no finished run"),
+        (["predict", ".", "rows.csv"], "there is no model"),
+    ],
+)
+def test_a_wrong_experiment_is_one_sentence(spec, capsys, argv, words):
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_predict_and_compare(spec, capsys):
+    main(["run", "trees.yaml", "--out", "a"])
+    (spec / "trees.yaml").write_text(SPEC.replace(", {KNeighborsClassifier: {n_neighbors: 900}}", ""))
+    main(["run", "trees.yaml", "--out", "b"])
+    capsys.readouterr()
+    assert main(["predict", "a", "rows.csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "row,predicted,probability_elm,probability_oak"
+    assert len(lines) == 61
+    assert main(["predict", "a/model.zoo", "rows.csv", "--out", "told.csv"]) == 0
+    assert (spec / "told.csv").read_text().splitlines() == lines
+    (spec / "less.csv").write_text("long\n1\n")
+    assert main(["predict", "a", "less.csv"]) == 2
+    assert "no column 'wide'" in capsys.readouterr().err
+    assert main(["compare", "a", "b"]) == 0
+    out = capsys.readouterr().out
+    assert "GaussianNB" in out
+    assert "a and b were asked for different things: models" in out
+
+
 # -- the process --------------------------------------------------------------------------------
 
 

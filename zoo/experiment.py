@@ -17,8 +17,8 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from html import escape
 from functools import partial
+from html import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,9 @@ def _take(file: Any) -> None:
 
 def _claim(folder: Path, spec: Spec, data_mark: str, *, fresh: bool) -> None:
     """Empty the folder, or make sure that what it holds is this experiment."""
-    for left in folder.glob(".*.part"):
-        left.unlink(missing_ok=True)
+    for name in FILES:  # what a run that was killed left beside the places of its files
+        for left in folder.glob(f".{name}.*"):
+            left.unlink(missing_ok=True)
     if fresh:
         for name in FILES:
             (folder / name).unlink(missing_ok=True)

@@ -1296,6 +1296,13 @@ def interval(
     return mean - half, mean + half
 
 
+def _best_possible(metric: str) -> float:
+    """Return the score of a model that is always right: no interval needs to reach beyond it."""
+    if metric in ("score", "positive_likelihood_ratio"):
+        return math.inf
+    return 0.0 if metric.startswith("neg_") else 1.0
+
+
 class Outcome:
     """What a search found.
 
@@ -1376,6 +1383,7 @@ class Outcome:
                 low = high = math.nan
                 if best:
                     low, high = interval(scores, best.n_train.mean(), best.n_valid.mean())
+                    high = min(high, _best_possible(metric))
                 row |= {metric: float(np.mean(scores)), f"{metric}_low": low, f"{metric}_high": high}
             row |= {
                 "fit_seconds": float(best.fit_seconds.mean()) if best else math.nan,
