@@ -82,7 +82,7 @@ def _add_experiments(commands: Any) -> None:
     )
     running.add_argument("file", metavar="FILE", help="the spec, a YAML file")
     running.add_argument("--out", metavar="DIR", help="the folder; results/NAME-OF-THE-FILE by default")
-    running.add_argument("--data", metavar="DIR", help="the folder of the data files; that of the spec by default")
+    running.add_argument("--data", metavar="DIR", help="where the data files lie; beside the spec by default")
     running.add_argument("--fresh", action="store_true", help="forget what an earlier run left there")
     running.add_argument("--dry", action="store_true", help="say what would be fitted, and fit nothing")
     running.add_argument("--jobs", type=int, metavar="N", help="fits at a time; -1 is all processors")
