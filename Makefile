@@ -16,7 +16,7 @@ TEST_ENV := SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_T
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo   a first useful run: fit, compare, print a table"
+	@echo "make demo   a first useful run: fit several models, compare, write a report"
 	@echo "make test   lint, types and the whole default test suite (what CI runs)"
 	@echo "make lint   ruff only"
 	@echo "make types  mypy only"
@@ -50,8 +50,8 @@ $(VENV)/.docs: $(VENV)/.base
 	@touch $@
 
 demo: $(VENV)/.base
-	@echo "==> demo: examples/quickstart.py"
-	@$(BIN)/python examples/quickstart.py
+	@echo "==> demo: zoo run examples/quickstart.yaml"
+	@$(BIN)/zoo run examples/quickstart.yaml
 
 lint: $(VENV)/.dev
 	@echo "==> lint: ruff"
@@ -73,6 +73,7 @@ bench: $(VENV)/.bench
 	    OMP_WAIT_POLICY=PASSIVE $(BIN)/python "$$script" || exit 1; \
 	done
 
+# The gallery runs every example; ZOO_EXAMPLE_SIZE=small makes that a matter of a minute.
 docs: $(VENV)/.docs
 	@echo "==> docs: sphinx into docs/_build/html"
 	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html

@@ -45,7 +45,7 @@ def setup(app: Any) -> dict[str, bool]:
 
     say = logging.getLogger(__name__).info
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "estimators", say))
-    app.add_html_math_renderer("zoo", inline_renderers=(inline_equation, None), block_renderers=(equation, None))
+    app.add_html_math_renderer("zoo", (inline_equation, None), (equation, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
