@@ -109,14 +109,16 @@ def module_for(shape: list[int], network: str, T: int, width: int, chunk: Any, m
     """Build the network of NoPropDTClassifier with a generator of its own."""
     from zoo.neural.blocks import bind_generator, seeded
     from zoo.noprop import _diffusion as diffusion
+    from zoo.noprop._blocks import chunks_for
     from zoo.noprop._discrete import Denoisers
 
     abar = diffusion.rising("cosine", T, 100.0)
     with seeded(0):
         module = Denoisers(
             embedding=np.eye(10).tolist(), learn_embedding=False, abar=abar.tolist(),
-            weights=(0.05 * np.diff(diffusion.snr(abar))).tolist(), parametrization="softmax",
-            head="nearest", training_mode=mode, chunk=chunk, mean=[[[0.0]]], scale=[[[1.0]]],
+            learn_schedule=False, weights=None, eta=0.1, parametrization="softmax",
+            head="nearest", training_mode=mode, chunks=chunks_for(chunk, network, T, True),
+            mean=[[[0.0]]], scale=[[[1.0]]],
             shape=shape, width=width, network=network, dropout=0.0, norm=True,
         )  # fmt: skip
     return bind_generator(module.float(), torch.Generator().manual_seed(0))
@@ -166,13 +168,14 @@ def speed() -> None:
             ours.step()
 
         def loop(stack=stack, singles=singles, theirs=theirs, x=x, y=y) -> None:
-            rows, u = x.flatten(1), stack.W[y]
+            rows, u, abar = x.flatten(1), stack.W[y], stack.abar
+            weights = stack.loss_weights(abar)
             for t, (block, optimizer) in enumerate(zip(singles, theirs, strict=True)):
                 optimizer.zero_grad()
-                a = stack.abar[t]
+                a = abar[t]
                 z = a.sqrt() * u + (1 - a).sqrt() * torch.randn_like(u)
                 guess = torch.softmax(block(rows, z), 1) @ stack.W
-                loss = stack.loss_weights[t] * (guess - u).square().sum(1).mean()
+                loss = weights[t] * (guess - u).square().sum(1).mean()
                 loss.backward()
                 optimizer.step()
 

@@ -49,7 +49,7 @@ def test_rules_have_their_order_on_a_known_field(sampler, order):
     for n in (10, 20):
         states, _ = module.walk(
             torch.zeros(3, 1, 1, 2, dtype=torch.float64), sampler, n,
-            torch.zeros(2, dtype=torch.float64), None,
+            torch.zeros(2, dtype=torch.float64), None, 0.0,
         )  # fmt: skip
         # Heun's last step is Euler's, so the comparison ends one step earlier.
         errors.append(abs(states[n // 2][0, 0].item() - np.sin(1.5) / 3))

@@ -20,7 +20,7 @@ def test_two_losses_are_one_weighted_loss():
     module = model.net_.module_.eval()
     x, labels = module.standardised(torch.as_tensor(X[:, None, None])), torch.as_tensor(y)
     eps, _ = module.draws(labels)
-    losses, guess = module.block_losses(0, module.stack.part(0, 3), x, labels, eps)
+    losses, guess = module.all_losses(x, labels, eps)
     u, abar = module.W[labels].t(), module.abar[:3, None, None]
     z = diffusion.noised(u, eps, abar)
     noise = (z - abar.sqrt() * guess) / (1 - abar).sqrt()

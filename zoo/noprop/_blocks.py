@@ -1,14 +1,14 @@
 r"""K blocks side by side: the parameters of a layer are one tensor whose first axis is the block.
 
-Activations are (K, units, rows), so that one batched product serves all blocks, one product serves
-the layer that all blocks share the input of, and batch norm sees K x units channels in place.
+Activations are (K, units, rows), so that one batched product serves all blocks, and batch norm sees
+K x units channels in place.
 
-Blocks do not see each other: ``run`` gets the parameters of the blocks that it runs as a dict of
-tensors, and nothing else. Training hands it detached slices, so that no other block can be in the
-graph of the loss.
+Blocks do not see each other: ``run`` gets the parameters of the blocks that it runs, and nothing
+else. Blocks that are trained apart, or on another device, are modules of their own.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,8 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.neural import blocks
+from zoo.noprop._layers import (
+    Dropout,
+    add_bias,
+    convolve,
+    first_stage,
+    halve,
+    norm,
+    product,
+    rectify_and_drop,
+)
 
-MOMENTUM, EPS = 0.1, 1e-5
+CHANNELS = (32, 64, 128)
+Network = str | Callable[[tuple[int, ...], int], nn.Module]
 
 
 class Blocks(blocks.Stochastic):
@@ -33,8 +44,8 @@ class Blocks(blocks.Stochastic):
         Length of z, and of a block's output.
     width : int
         Units of a layer; the last hidden layer has half of them.
-    network : {"dense", "conv"}
-        Form of the x branch.
+    network : {"dense", "conv"} or callable
+        Form of the x branch; a callable ``(shape, width) -> module`` makes one for each block.
     dropout : float
         Rate in the convolutional branch.
     norm : bool
@@ -50,7 +61,7 @@ class Blocks(blocks.Stochastic):
         d: int,
         n_outputs: int,
         width: int,
-        network: str,
+        network: Network,
         dropout: float,
         norm: bool,
         time_code: int = 0,
@@ -58,15 +69,19 @@ class Blocks(blocks.Stochastic):
         super().__init__()
         self.K, self.network, self.dropout, self.norm = K, network, dropout, norm
         self.shape = shape
+        # what DenseStep remembers
+        self.step: Any = None
+        # (name, fan-in, shape) of the parameters that are drawn
+        self._drawn: list[tuple[str, int, tuple[int, ...]]] = []
         self.weights = nn.ParameterDict()
         w, half = width, max(width // 2, 1)
         C, H, W = shape
         if network == "conv":
-            for i, (n_in, n_out) in enumerate([(C, 32), (32, 64), (64, 128)], 1):
-                self._draw(f"conv{i}_w", n_in * 9, n_out, n_in, 3, 3)
-                self._draw(f"conv{i}_b", n_in * 9, n_out)
-            self._linear("x2", 128 * (H // 4) * (W // 4), w)
-        else:
+            for i, (n_in, n_out) in enumerate(zip((C, *CHANNELS), CHANNELS, strict=False), 1):
+                self._add(f"conv{i}_w", n_in * 9, n_out, n_in, 3, 3)
+                self._add(f"conv{i}_b", n_in * 9, n_out)
+            self._linear("x2", CHANNELS[-1] * (H // 4) * (W // 4), w)
+        elif network == "dense":
             self._linear("x1", C * H * W, w)
             self._linear("x2", w, w)
         for name in ("z1", "z2", "z3"):
@@ -76,15 +91,24 @@ class Blocks(blocks.Stochastic):
         self._linear("h1", (3 if time_code else 2) * w, w)
         self._linear("h2", w, half)
         self._linear("out", half, n_outputs, last=True)
+        if callable(network):
+            self.branches = nn.ModuleList()
+        # Block by block, so that it does not matter how blocks are put together.
+        for k in range(K):
+            for name, fan_in, form in self._drawn:
+                bound = 1 / math.sqrt(max(fan_in, 1))
+                self.weights[name].data[k] = torch.empty(form).uniform_(-bound, bound)
+            if callable(network):
+                self.branches.append(branch(network, shape, width))
 
-    def _draw(self, name: str, fan_in: int, *shape: int) -> None:
-        bound = 1 / math.sqrt(max(fan_in, 1))
-        self.weights[name] = nn.Parameter(torch.empty(self.K, *shape).uniform_(-bound, bound))
+    def _add(self, name: str, fan_in: int, *shape: int) -> None:
+        self._drawn.append((name, fan_in, shape))
+        self.weights[name] = nn.Parameter(torch.empty(self.K, *shape))
 
     def _linear(self, name: str, n_in: int, n_out: int, last: bool = False) -> None:
-        self._draw(f"{name}_w", n_in, n_out, n_in)
+        self._add(f"{name}_w", n_in, n_out, n_in)
         if last or not self.norm or name == "t1":
-            self._draw(f"{name}_b", n_in, n_out, 1)
+            self._add(f"{name}_b", n_in, n_out, 1)
             return
         # A bias before batch norm has no effect, and its gradient is rounding noise.
         self.weights[f"{name}_g"] = nn.Parameter(torch.ones(self.K, n_out))
@@ -92,10 +116,18 @@ class Blocks(blocks.Stochastic):
         self.register_buffer(f"{name}_mean", torch.zeros(self.K, n_out))
         self.register_buffer(f"{name}_var", torch.ones(self.K, n_out))
 
-    def part(self, low: int, high: int, detached: bool = False) -> dict[str, Tensor]:
-        """Return the parameters of the blocks low ... high - 1, as leaves of their own or not."""
-        if detached:
-            return {n: p.detach()[low:high].requires_grad_() for n, p in self.weights.items()}
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "step": None}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the blocks are."""
+        return self.weights["out_w"].device
+
+    def part(self, low: int, high: int) -> dict[str, Tensor]:
+        """Return the parameters of the blocks low ... high - 1, apart from their own branches."""
+        if high - low == self.K:
+            return dict(self.weights.items())
         return {n: p[low:high] for n, p in self.weights.items()}
 
     def singles(self) -> list[dict[str, Tensor]]:
@@ -103,71 +135,98 @@ class Blocks(blocks.Stochastic):
         split = {n: p.split(1) for n, p in self.weights.items()}
         return [{n: pieces[i] for n, pieces in split.items()} for i in range(self.K)]
 
+    def clip(self, largest: float) -> None:
+        """Scale down the gradient of every block whose norm exceeds ``largest``, each by itself."""
+        grads = [p.grad for p in self.weights.values() if p.grad is not None]
+        if not grads:
+            return
+        square = sum(g.flatten(1).square().sum(1) for g in grads)
+        own: list[list[Tensor]] = [[] for _ in range(self.K)]
+        if callable(self.network):
+            own = [[p.grad for p in b.parameters() if p.grad is not None] for b in self.branches]
+            square = square + torch.stack(
+                [sum((g.square().sum() for g in gs), grads[0].new_zeros(())) for gs in own]
+            )
+        scale = (largest / (square**0.5 + 1e-6)).clamp(max=1.0)
+        for g in grads:
+            g.mul_(scale.view(-1, *[1] * (g.ndim - 1)))
+        for gs, s in zip(own, scale, strict=True):
+            for g in gs:
+                g.mul_(s)
+
     # -- layers -------------------------------------------------------------------------------------
 
-    def _product(self, P: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
-        """Multiply by the weights; x is (K, in, n), or (in, n) where all blocks share it."""
-        w = P[f"{name}_w"]
-        shared = x.ndim == 2
-        h = (w.flatten(0, 1) @ x).unflatten(0, w.shape[:2]) if shared else torch.bmm(w, x)
-        b = P.get(f"{name}_b")
-        return h if b is None else h + b
+    def _affine(self, P: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+        return add_bias(product(P[f"{name}_w"], x), P[f"{name}_b"])
 
-    def _layer(self, P: dict[str, Tensor], low: int, name: str, x: Tensor) -> Tensor:
-        """Multiply and normalise, each block over its own batch."""
-        h = self._product(P, name, x)
+    def _layer(
+        self, P: dict[str, Tensor], low: int, name: str, x: Tensor, rectify: bool = True
+    ) -> Tensor:
+        """Multiply, normalise each block over its own batch, and rectify."""
         if f"{name}_g" not in P:
-            return h
-        K, units, n = h.shape
+            h = self._affine(P, name, x)
+            return F.relu(h) if rectify else h
+        h = product(P[f"{name}_w"], x)
         mean, var = (
-            getattr(self, f"{name}_{kind}")[low : low + K].view(-1) for kind in ("mean", "var")
+            getattr(self, f"{name}_{kind}")[low : low + len(h)] for kind in ("mean", "var")
         )
-        return F.batch_norm(
-            h.reshape(1, K * units, n),
-            mean,
-            var,
-            P[f"{name}_g"].reshape(-1),
-            P[f"{name}_s"].reshape(-1),
-            # One row has no spread; the running statistics stand in for it.
-            training=self.training and n > 1,
-            momentum=MOMENTUM,
-            eps=EPS,
-        ).view(K, units, n)
+        return norm(h, P[f"{name}_g"], P[f"{name}_s"], mean, var, self.training, rectify)
 
-    def _drop(self, h: Tensor) -> Tensor:
+    def seeds(self) -> list[int]:
+        """Draw a seed for the dropout of every block."""
         if not self.training or self.dropout == 0:
-            return h
-        mask = torch.empty_like(h).bernoulli_(1 - self.dropout, generator=self.bound_generator())
-        return h * mask.div_(1 - self.dropout)
+            return [0] * self.K
+        drawn = torch.empty(self.K, dtype=torch.int64, device=self.bound_generator().device)
+        seeds: list[int] = drawn.random_(generator=self.bound_generator()).tolist()
+        return seeds
 
-    def _convolve(self, P: dict[str, Tensor], x: Tensor) -> Tensor:
+    def _convolve(self, P: dict[str, Tensor], low: int, x: Tensor) -> Tensor:
         """Return the features of images, (K, features, n)."""
-        K = P["conv1_w"].shape[0]
-        h = x
-        for i in (1, 2, 3):
-            w, b = P[f"conv{i}_w"], P[f"conv{i}_b"]
-            w = w.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            h = F.conv2d(h, w, b.flatten(), padding=1, groups=1 if i == 1 else K)
-            # The largest of relu(h) is relu of the largest, at a quarter of the work.
-            h = self._drop(F.relu(h if i == 2 else F.max_pool2d(h, 2)))
+        K = len(P["conv1_w"])
+        seeds = self.seeds()[low : low + K]
+        if x.device.type != "cpu":
+            return self._images(P, x, seeds)
+        # A CPU gains nothing from groups of channels, and rounds them otherwise than single blocks.
+        names = [f"conv{i}_{kind}" for i in (1, 2, 3) for kind in "wb"]
+        split = {name: P[name].split(1) for name in names}
+        each = [
+            self._images({n: pieces[k] for n, pieces in split.items()}, x, seeds[k : k + 1])
+            for k in range(K)
+        ]
+        return each[0] if K == 1 else torch.cat(each)
+
+    def _images(self, P: dict[str, Tensor], x: Tensor, seeds: list[int]) -> Tensor:
+        K = len(seeds)
+        drop = Dropout(self.dropout if self.training else 0.0, seeds)
+        h = first_stage(x, P["conv1_w"], P["conv1_b"], drop)
+        h = rectify_and_drop(convolve(h, P["conv2_w"], P["conv2_b"]), drop)
+        h = halve(convolve(h, P["conv3_w"], P["conv3_b"]), drop)
         n, _, H, W = h.shape
-        h = h.permute(0, 2, 3, 1).reshape(n, H * W, K, 128)
-        return h.permute(2, 1, 3, 0).reshape(K, H * W * 128, n)
+        h = h.permute(0, 2, 3, 1).reshape(n, H * W, K, CHANNELS[-1])
+        return h.permute(2, 0, 1, 3).reshape(K, n, H * W * CHANNELS[-1]).transpose(1, 2)
 
     # -- a block ------------------------------------------------------------------------------------
 
     def lay_out(self, x: Tensor) -> Tensor:
         """Return rows (n, C, H, W) as the x branch reads them."""
-        if self.network == "conv":
-            x = x.reshape(len(x), *self.shape)
-            return x.contiguous(memory_format=torch.channels_last)
+        if self.network == "conv":  # with the border that the first convolution needs
+            return F.pad(x.reshape(len(x), *self.shape), (1, 1, 1, 1))
+        if callable(self.network):
+            return x.reshape(len(x), *shape_of(self.shape))
         return x.flatten(1).t().contiguous()
+
+    def rows_of(self, x: Tensor) -> int:
+        """Return the number of rows in what ``lay_out`` returned."""
+        return x.shape[1] if self.network == "dense" else x.shape[0]
 
     def features(self, P: dict[str, Tensor], low: int, x: Tensor) -> Tensor:
         """Return the x branch, (K, width, n)."""
+        if callable(self.network):
+            K = len(P["out_w"])
+            return torch.stack([b(x).t() for b in self.branches[low : low + K]])
         conv = self.network == "conv"
-        h = self._convolve(P, x) if conv else F.relu(self._layer(P, low, "x1", x))
-        return self._layer(P, low, "x2", h)
+        h = self._convolve(P, low, x) if conv else self._layer(P, low, "x1", x)
+        return self._layer(P, low, "x2", h, rectify=False)
 
     def run(
         self, P: dict[str, Tensor], low: int, x: Tensor, z: Tensor, code: Tensor | None = None
@@ -182,49 +241,59 @@ class Blocks(blocks.Stochastic):
         self, P: dict[str, Tensor], low: int, hx: Tensor, z: Tensor, code: Tensor | None = None
     ) -> Tensor:
         """Return the output where the x branch is already known."""
-        hz = F.relu(self._layer(P, low, "z1", z))
-        hz = hz + self._layer(P, low, "z3", F.relu(self._layer(P, low, "z2", hz)))
+        hz = self._layer(P, low, "z1", z)
+        hz = hz + self._layer(P, low, "z3", self._layer(P, low, "z2", hz), rectify=False)
         joined = [F.relu(hx), F.relu(hz)] if not self.norm else [hx, hz]
         if code is not None:
-            joined.append(F.relu(self._product(P, "t1", code)))
-        h = F.relu(self._layer(P, low, "h1", torch.cat(joined, 1)))
-        h = F.relu(self._layer(P, low, "h2", h))
-        return self._product(P, "out", h)
+            joined.append(F.relu(self._affine(P, "t1", code)))
+        h = self._layer(P, low, "h1", torch.cat(joined, 1))
+        return self._affine(P, "out", self._layer(P, low, "h2", h))
 
 
-def take_gradients(
-    loss: Tensor, stack: Blocks, low: int, P: dict[str, Tensor], shared: list[nn.Parameter]
-) -> None:
-    """Put the gradients of one chunk's loss where the optimiser looks for them."""
-    grads = torch.autograd.grad(loss, [*P.values(), *shared])
-    high = low + next(iter(P.values())).shape[0]
-    for name, g in zip(P, grads, strict=False):
-        p = stack.weights[name]
-        if high - low == stack.K:
-            p.grad = g.contiguous()
-            continue
-        if p.grad is None:
-            p.grad = torch.empty_like(p)
-        p.grad[low:high] = g
-    for p, g in zip(shared, grads[len(P) :], strict=True):
-        p.grad = g if p.grad is None else p.grad + g
+def shape_of(shape: list[int]) -> tuple[int, ...]:
+    """Return the shape of a row as a branch of one's own sees it: (d,) for a table's."""
+    return (shape[2],) if shape[:2] == [1, 1] else tuple(shape)
 
 
-def clip_each(stack: Blocks, largest: float) -> None:
-    """Scale down the gradient of every block whose norm exceeds ``largest``, each by itself."""
-    grads = [p.grad for p in stack.weights.values() if p.grad is not None]
-    norm = sum(g.flatten(1).square().sum(1) for g in grads) ** 0.5
-    scale = (largest / (norm + 1e-6)).clamp(max=1.0)
-    for g in grads:
-        g.mul_(scale.view(-1, *[1] * (g.ndim - 1)))
+def branch(network: Callable[..., Any], shape: list[int], width: int) -> nn.Module:
+    """Make an x branch of the user's, and see whether its output fits."""
+    given = shape_of(shape)
+    module = network(given, width)
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"network{given, width} returned {type(module).__name__}, but it must return an nn.Module "
+            f"that maps (n, {', '.join(map(str, given))}) to (n, {width})."
+        )
+    training = module.training
+    with torch.no_grad():
+        out = module.eval()(torch.zeros(2, *given))
+    found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if found != (2, width):
+        raise ValueError(
+            f"network{given, width} gives {found} for 2 rows of shape {given}, but it must give "
+            f"(2, {width}), one number for each of width={width} units; end it with "
+            f"nn.Linear(..., width)."
+        )
+    return module.train(training)
 
 
-def chunk_for(chunk: Any, network: str, K: int, device: torch.device) -> int:
-    """Return how many blocks to train at once.
+def chunks_for(chunk: Any, network: Network, K: int, on_cpu: bool) -> list[int]:
+    """Return how many blocks each group has that is trained at once.
 
     Measured: batched products of dense blocks beat a loop, grouped convolutions on a CPU lose to
     one, and a GPU is filled by more work at a time.
     """
-    if chunk != "auto":
-        return min(int(chunk), K)
-    return 1 if network == "conv" and device.type == "cpu" else K
+    most = int(chunk) if chunk != "auto" else 1 if network == "conv" and on_cpu else K
+    return [min(most, K - low) for low in range(0, K, most)]
+
+
+def spread(sizes: list[int], devices: int) -> list[list[int]]:
+    """Split groups over devices, as evenly as whole blocks allow; returns the groups of each."""
+    K = sum(sizes)
+    ends = [round(K * (i + 1) / devices) for i in range(devices)]
+    most = max(sizes)
+    found = []
+    for low, high in zip([0, *ends], ends, strict=False):
+        found.append([min(most, high - at) for at in range(low, high, most)])
+    return found
+

@@ -1,6 +1,7 @@
 """One block for all times, as a torch module: NoProp-CT and NoProp-FM."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,10 +11,13 @@ from torch.nn import functional as F
 from zoo.neural import blocks
 from zoo.noprop import _diffusion as diffusion
 from zoo.noprop._blocks import Blocks
+from zoo.noprop._head import Head
 
 TIME_CODE = 64
 # Times in [0, 1] are spread over as many positions as the paper takes steps.
 POSITIONS = 1000.0
+# No step of an adaptive rule is shorter than the paper's.
+LEAST_STEP = 1 / POSITIONS
 
 
 class Monotone(nn.Module):
@@ -43,6 +47,44 @@ class Monotone(nn.Module):
         (low, _), (high, _) = self._raw(torch.zeros_like(t[:1])), self._raw(torch.ones_like(t[:1]))
         s, slope = self._raw(t)
         return (s - low) / (high - low), slope / (high - low)
+
+
+def bogacki_shampine(
+    field: Callable[[Tensor, Tensor], Tensor], z: Tensor, start: float, end: float, tol: float
+) -> Tensor:
+    """Solve z' = field(z, t) from ``start`` to ``end`` for rows (n, d) with times (n,).
+
+    A row's answer must not depend on its neighbours, so each has steps of its own. A step is accepted
+    when the rules of third and second order differ by no more than tol (1 + |z|), in root mean
+    square, or when it is as small as can be.
+
+    References
+    ----------
+    Bogacki and Shampine (1989), A 3(2) pair of Runge-Kutta formulas, Applied Mathematics Letters 2.
+    """
+    least = LEAST_STEP * (end - start)
+    t = z.new_full((len(z),), start)
+    h = torch.full_like(t, 0.1 * (end - start))
+    slope = field(z, t)
+    while bool((t < end).any()):
+        left = end - t
+        last = h >= left
+        h = torch.minimum(h, left)
+        step = h[:, None]
+        k2 = field(z + 0.5 * step * slope, t + 0.5 * h)
+        k3 = field(z + 0.75 * step * k2, t + 0.75 * h)
+        new = z + step * (2 * slope + 3 * k2 + 4 * k3) / 9
+        k4 = field(new, t + h)
+        gap = step * (-5 * slope + 6 * k2 + 8 * k3 - 9 * k4) / 72
+        error = (gap / (tol * (1 + z.abs()))).square().mean(1).sqrt()
+        # What is no number is taken as it is, and shows.
+        good = ~(error > 1) | (h <= least)
+        z = torch.where(good[:, None], new, z)
+        slope = torch.where(good[:, None], k4, slope)
+        # The sum of the steps may round to a little less than the end.
+        t = torch.where(good, torch.where(last, end, t + h), t)
+        h = (h * (0.9 * (error + 1e-12) ** (-1 / 3)).clamp(0.2, 5.0)).clamp(min=least)
+    return z
 
 
 class OneBlock(blocks.Stochastic):
@@ -117,7 +159,7 @@ class OneBlock(blocks.Stochastic):
         raise NotImplementedError
 
     def walk(
-        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor, tol: float
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the states, and the block's class logits before each step."""
         raise NotImplementedError
@@ -128,14 +170,17 @@ class OneBlock(blocks.Stochastic):
 
     def last_logits(self, z: Tensor) -> Tensor:
         """Return class logits of last states."""
-        return self.state_logits(z, torch.ones_like(z[:1, :1]))
+        logits: Tensor = self.head(z, self.W)
+        return logits
 
     def predict(
-        self, x: Tensor, sampler: str, n_steps: int, starts: Tensor, noise: Tensor
+        self, x: Tensor, sampler: str, n_steps: int, starts: Tensor, noise: Tensor, tol: float
     ) -> Tensor:
         """Return log p(y|x) averaged over runs; starts (runs, d), noise (runs, n_steps, d)."""
+        # An adaptive rule chooses its own steps; the others are only where a path is looked at.
+        n_steps = 1 if sampler == "ode" else n_steps
         runs = [
-            self.last_logits(self.walk(x, sampler, n_steps, start, eps)[0][-1])
+            self.last_logits(self.walk(x, sampler, n_steps, start, eps, tol)[0][-1])
             for start, eps in zip(starts, noise, strict=True)
         ]
         if len(runs) == 1:
@@ -143,10 +188,10 @@ class OneBlock(blocks.Stochastic):
         return torch.stack(runs).log_softmax(-1).logsumexp(0) - math.log(len(runs))
 
     def trace(
-        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor, tol: float
     ) -> tuple[Tensor, ...]:
         """Return states, log p(y|z_t) and the block's logits at each step, rows first."""
-        states, own = self.walk(x, sampler, n_steps, start, noise)
+        states, own = self.walk(x, sampler, n_steps, start, noise, tol)
         z = torch.stack(states, 1)
         t = torch.linspace(0, 1, n_steps + 1, dtype=z.dtype, device=z.device)[:, None]
         return z, self.state_logits(z, t).log_softmax(-1), torch.stack(own, 1)
@@ -163,7 +208,7 @@ class ContinuousDenoiser(OneBlock):
         Ends of the schedule.
     eta : float
         Weight of the denoising term.
-    head : {"linear", "nearest"}
+    head : {"linear", "radial", "nearest"}
         What makes class logits of the last state.
     **shared
         Arguments of ``OneBlock``.
@@ -183,14 +228,8 @@ class ContinuousDenoiser(OneBlock):
         self.min_snr, self.max_snr = min_snr, max_snr
         if noise_schedule == "learned":
             self.rise = Monotone()
-        k, d = self.W.shape
-        if head == "linear":
-            self.head = nn.Linear(d, k)
-            last = max_snr / (1 + max_snr)
-            with torch.no_grad():  # Bayes' rule, as in Denoisers
-                self.head.weight.copy_(last**0.5 * self.W / (1 - last))
-                self.head.bias.copy_(-0.5 * last * self.W.square().sum(1) / (1 - last))
-        self.head_kind = head
+        last = max_snr / (1 + max_snr)
+        self.head = Head(head, self.W.detach(), last**0.5, 1 - last)
 
     def schedule(self, t: Tensor) -> tuple[Tensor, Tensor]:
         r"""Return :math:`\bar\alpha(t)` and :math:`\mathrm{SNR}'(t)`, for t of one dimension."""
@@ -211,13 +250,6 @@ class ContinuousDenoiser(OneBlock):
         """Return the mixture of embeddings."""
         return torch.softmax(output, -1) @ self.W
 
-    def last_logits(self, z: Tensor) -> Tensor:
-        """Return the head's logits."""
-        if self.head_kind == "nearest":
-            return diffusion.class_logits(z, self.W, self.max_snr / (1 + self.max_snr))
-        logits: Tensor = self.head(z)
-        return logits
-
     def state_logits(self, z: Tensor, t: Tensor) -> Tensor:
         """Return log p(y|z_t) by Bayes' rule."""
         abar, _ = self.schedule(t.flatten())
@@ -236,18 +268,31 @@ class ContinuousDenoiser(OneBlock):
         return F.cross_entropy(end, y, reduction="none") + kl + denoising
 
     def walk(
-        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor, tol: float
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Step from t = 0 to 1 by the posterior ("mean", "sde") or by "ddim"."""
+        """Step from t = 0 to 1 by the posterior ("mean", "sde"), by "ddim", or follow the "ode"."""
         hx = self.features(x)
         z = start.expand(len(x), -1)
         t = torch.linspace(0, 1, n_steps + 1, dtype=z.dtype, device=z.device)
         abar, _ = self.schedule(t)
+
+        def field(v: Tensor, t: Tensor) -> Tensor:
+            # Of v = z / sqrt(abar), which moves towards the guess as fast as log SNR / 2 rises.
+            abar, slope = self.schedule(t)
+            rise = 0.5 * slope * (1 - abar) / abar
+            guess = self.guess(self.output(hx, abar[:, None].sqrt() * v, t))
+            return rise[:, None] * (guess - v)
+
         states, own = [z], []
         for i in range(n_steps):
             output = self.output(hx, z, t[i].expand(len(x)))
-            a, b, c = diffusion.step(sampler, abar[i], abar[i + 1])
-            z = a * self.guess(output) + b * z
+            if sampler == "ode":
+                ends = float(t[i]), float(t[i + 1])
+                v = bogacki_shampine(field, z / abar[i].sqrt(), *ends, tol)
+                z = abar[i + 1].sqrt() * v
+            else:
+                a, b, c = diffusion.step(sampler, abar[i], abar[i + 1])
+                z = a * self.guess(output) + b * z
             if sampler == "sde":
                 z = z + c**0.5 * noise[i]
             states.append(z)
@@ -262,36 +307,44 @@ class Flow(OneBlock):
     ----------
     sigma : float
         Spread of the states around the straight way.
+    head : {"linear", "radial", "nearest"}
+        What makes class logits of the last state.
     **shared
         Arguments of ``OneBlock``.
     """
 
-    def __init__(self, sigma: float, **shared: Any) -> None:
+    def __init__(self, sigma: float, head: str, **shared: Any) -> None:
         super().__init__(n_outputs=len(shared["embedding"][0]), **shared)
         self.sigma = sigma
+        # A layer learns on estimates of the end, which are less exact than the end.
+        self.head = Head(head, self.W.detach(), 1.0, sigma**2, seen=(1.0, 0.1))
 
     def state_logits(self, z: Tensor, t: Tensor) -> Tensor:
         """Return log p(y|z_t) by Bayes' rule."""
         return diffusion.flow_class_logits(z, self.W, t, self.sigma)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return each row's squared error in the velocity; embeddings learn by cross entropy too."""
+        """Return each row's squared error in the velocity, and the cross entropy of the end."""
         u, t = self.W[y], self.times(y)
         z0 = self.normal_like(u)
         z = diffusion.flow_state(t[:, None], z0, u, self.sigma, self.normal_like(u))
         v = self.output(self.features(x), z, t)
         loss = (v - (u - z0)).square().sum(1)
-        if self.learn_embedding:
-            # Without it all embeddings could become one.
-            end = z + (1 - t[:, None]) * v
-            logits = -0.5 * (end[:, None] - self.W).square().sum(-1)
+        learned_head = self.head.kind != "nearest"
+        if self.learn_embedding or learned_head:
+            # Without it all embeddings could become one; fixed ones leave the block alone.
+            end = z + (1 - t[:, None]) * (v if self.learn_embedding else v.detach())
+            if learned_head:
+                logits = self.head(end, self.W)
+            else:
+                logits = -0.5 * (end[:, None] - self.W).square().sum(-1)
             loss = loss + F.cross_entropy(logits, y, reduction="none")
         return loss
 
     def walk(
-        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor
+        self, x: Tensor, sampler: str, n_steps: int, start: Tensor, noise: Tensor, tol: float
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Solve z' = v(z, x, t) by Euler's or Heun's rule."""
+        """Solve z' = v(z, x, t) by Euler's or Heun's rule, or with steps that adapt."""
         hx = self.features(x)
         z = start.expand(len(x), -1)
         h = 1.0 / n_steps
@@ -301,8 +354,11 @@ class Flow(OneBlock):
             v = self.output(hx, z, t)
             end = z + (1 - i * h) * v
             own.append(-0.5 * (end[:, None] - self.W).square().sum(-1) / self.sigma**2)
-            if sampler == "heun" and i < n_steps - 1:
-                v = 0.5 * (v + self.output(hx, z + h * v, t + h))
-            z = z + h * v
+            if sampler == "ode":
+                z = bogacki_shampine(lambda z, t: self.output(hx, z, t), z, i * h, (i + 1) * h, tol)
+            else:
+                if sampler == "heun" and i < n_steps - 1:
+                    v = 0.5 * (v + self.output(hx, z + h * v, t + h))
+                z = z + h * v
             states.append(z)
         return states, own

@@ -97,13 +97,18 @@ def clean(output: Any, z: Any, abar: Any, parametrization: str) -> Any:
     return abar**0.5 * z - (1 - abar) ** 0.5 * output
 
 
-def class_logits(z: Any, W: Any, abar: Any) -> Any:
-    r"""Return :math:`\log p(y|z)` up to a constant, by Bayes' rule from q(z|y), all y alike.
+def gaussian_logits(z: Any, W: Any, signal: Any, variance: Any) -> Any:
+    r"""Return :math:`\log p(y|z)` up to a constant where :math:`z \sim \mathcal N(s\,u_y, v I)`.
 
-    z is (..., d), W is (k, d): the exact answer to "which label was this state made from".
+    By Bayes' rule, all y alike; z is (..., d), W is (k, d).
     """
     cross = z @ W.T
-    return (abar**0.5 * cross - 0.5 * abar * (W * W).sum(-1)) / (1 - abar)
+    return (signal * cross - 0.5 * signal**2 * (W * W).sum(-1)) / variance
+
+
+def class_logits(z: Any, W: Any, abar: Any) -> Any:
+    """Return the exact answer to "which label was this state made from", up to a constant."""
+    return gaussian_logits(z, W, abar**0.5, 1 - abar)
 
 
 def prototypes(rows: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
@@ -133,5 +138,4 @@ def flow_state(t: Any, z0: Any, z1: Any, sigma: float, eps: Any) -> Any:
 
 def flow_class_logits(z: Any, W: Any, t: Any, sigma: float) -> Any:
     r"""Return :math:`\log p(y|z_t)` up to a constant, z_t ~ N(t u_y, ((1 - t)^2 + sigma^2) I)."""
-    cross = z @ W.T
-    return (t * cross - 0.5 * t * t * (W * W).sum(-1)) / ((1 - t) ** 2 + sigma**2)
+    return gaussian_logits(z, W, t, (1 - t) ** 2 + sigma**2)

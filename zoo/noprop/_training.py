@@ -14,7 +14,8 @@ from zoo.neural.trainer import Trainer
 class LocalTrainer(Trainer):
     """Let the module fill in its own gradients: ``learn(**x, w) -> loss`` instead of backward.
 
-    w holds the share of each row in the loss; it sums to one.
+    w holds the share of each row in the loss; it sums to one. A module of several pieces says
+    ``n_pieces`` and calls ``done(piece)`` when the gradients of one are there.
     """
 
     @property
@@ -22,8 +23,40 @@ class LocalTrainer(Trainer):
         own = {"gradient_clip": ClipLocally(self.gradient_clip)}
         return [(name, own.get(name, callback)) for name, callback in super()._default_callbacks]
 
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Update; piece by piece where the module is trained in pieces.
+
+        A piece is updated as soon as its gradients are there and they are forgotten, so that no more
+        than those of one piece are ever held. That needs that nobody wants to see all of them.
+        """
+        if not self._in_pieces():
+            return super().train_step(batch, **fit_params)
+        self._zero_grad_optimizer()
+        step = self._learned(batch, self._update)
+        if self.gradient_clip is not None:
+            self.module_.clip(self.gradient_clip)
+        self.optimizer_.step()
+        return step
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Ask the module for its loss and its gradients."""
+        return self._learned(batch)
+
+    def _in_pieces(self) -> bool:
+        return (
+            getattr(self.module_, "n_pieces", 1) > 1
+            and self._optimizers == ["optimizer"]
+            and all(isinstance(c, ClipLocally) for c in self._listeners("on_grad_computed"))
+        )
+
+    def _update(self, piece: Any) -> None:
+        if self.gradient_clip is not None:
+            piece.clip(self.gradient_clip)
+        self.optimizer_.step()
+        for p in piece.parameters():
+            p.grad = None
+
+    def _learned(self, batch: Any, done: Any = None) -> dict[str, Tensor]:
         self._set_training(True)
         x, y = unpack_data(batch)
         w = getattr(batch, "w", None)
@@ -35,8 +68,9 @@ class LocalTrainer(Trainer):
         if w is not None:
             w = to_tensor(w, self.device).to(share.dtype)
             share = w / w.sum()
+        pieces = {} if done is None else {"done": done}
         with self._unusual():
-            loss = self.module_.learn(**x, w=share)
+            loss = self.module_.learn(**x, w=share, **pieces)
         return {"loss": loss.detach(), "y_pred": loss.detach()}
 
 

@@ -27,12 +27,13 @@ class NoPropCTClassifier(NoProp):
         How the label's share rises; "learned" lets a monotone network draw log SNR between its ends.
     min_snr, max_snr : float, default=0.001, 100.0
         Signal-to-noise ratio at t = 0 and t = 1.
-    head : {"linear", "nearest"}, default="linear"
-        What makes class logits of the last state.
-    sampler : {"mean", "sde", "ddim"}, default="mean"
-        How predictions walk from z_0 to z_1.
+    sampler : {"mean", "sde", "ddim", "ode"}, default="mean"
+        How predictions walk from z_0 to z_1: the posterior mean of each step, the same with its noise,
+        the steps of DDIM, or the differential equation that these follow, with steps that adapt.
     n_steps : int, default=20
-        Steps of a prediction; the paper takes 1000.
+        Steps of a prediction; the paper takes 1000. "ode" chooses its own.
+    ode_tol : float, default=0.001
+        Largest relative error of a step with sampler="ode".
 
     Attributes
     ----------
@@ -72,11 +73,11 @@ class NoPropCTClassifier(NoProp):
         float, Check(lambda v: 0 < v < float("inf"), "a finite number > 0"),
         Search(10, 1000, log=True),
     ] = 100.0  # fmt: skip
-    head: Literal["linear", "nearest"] = "linear"
     sampler: Annotated[
-        Literal["mean", "sde", "ddim"], Fixed("it changes predictions, not the block")
+        Literal["mean", "sde", "ddim", "ode"], Fixed("it changes predictions, not the block")
     ] = "mean"
     n_steps: Annotated[Count, Search(5, 100, log=True)] = 20
+    ode_tol: Annotated[Positive, Fixed("it trades digits for time")] = 1e-3
 
     optimizer = "adam"
     lr = 5e-3
@@ -93,7 +94,6 @@ class NoPropCTClassifier(NoProp):
             "min_snr": float(self.min_snr),
             "max_snr": float(self.max_snr),
             "eta": float(self.eta),
-            "head": self.head,
         }
 
     @staticmethod
@@ -105,4 +105,7 @@ class NoPropCTClassifier(NoProp):
     def _sampling(self) -> dict[str, Any]:
         steps = int(self.n_steps)
         starts, noise = self._noise(int(self.n_samples), steps, self.sampler != "sde")
-        return {"sampler": self.sampler, "n_steps": steps, "starts": starts, "noise": noise}
+        return {
+            "sampler": self.sampler, "n_steps": steps, "starts": starts, "noise": noise,
+            "tol": float(self.ode_tol),
+        }  # fmt: skip

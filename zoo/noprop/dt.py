@@ -1,12 +1,9 @@
 """NoProp in discrete time."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import numpy as np
-
-from zoo.noprop import _diffusion as diffusion
 from zoo.noprop.noprop import DiscreteNoProp
-from zoo.params import Positive, Search
+from zoo.params import Fixed, Positive, Search, UnitInterval
 
 
 class NoPropDTClassifier(DiscreteNoProp):
@@ -27,6 +24,9 @@ class NoPropDTClassifier(DiscreteNoProp):
     ----------
     eta : float, default=0.1
         Weight of the blocks' errors.
+    noise_schedule : {"cosine", "linear", "learned"} or sequence of T + 1 floats, default="cosine"
+        How the share of the label in the state rises from t = 0 to t = T. "learned" starts at the
+        cosine and learns the steps in between, which stay positive.
 
     Attributes
     ----------
@@ -45,6 +45,11 @@ class NoPropDTClassifier(DiscreteNoProp):
     scaled to end at ``max_snr``, as it would otherwise end at infinity. With fixed embeddings it is the
     same for the blocks whether all of them or one after the other see a batch; an epoch is one pass of
     the data through all. The guess is :math:`\hat u = \mathrm{softmax}(\text{logits})\,W`.
+
+    What the blocks share is the head, embeddings with ``embedding="learned"`` or "prototype", and the
+    schedule with ``noise_schedule="learned"``: each block's loss moves these too, and the derivative of
+    one block's loss by another block's parameters remains exactly zero. In discrete time the bound
+    depends on where the steps are, so there is something to learn; its ends are fixed.
 
     One step of T blocks of width w costs :math:`O(T n w (w + d))`. Do not use it where a network fits
     into memory and back-propagation does as well: it saves memory, not work.
@@ -65,9 +70,12 @@ class NoPropDTClassifier(DiscreteNoProp):
     """
 
     eta: Annotated[Positive, Search(0.01, 10.0, log=True)] = 0.1
+    noise_schedule: Annotated[
+        Literal["cosine", "linear", "learned"] | tuple[UnitInterval, ...], Fixed("cosine serves")
+    ] = "cosine"
 
     def _parametrization(self) -> str:
         return "softmax"
 
-    def _weights(self, abar: np.ndarray) -> Any:
-        return 0.5 * self.eta * np.diff(diffusion.snr(abar))
+    def _weighting(self) -> dict[str, Any]:
+        return {"eta": float(self.eta)}

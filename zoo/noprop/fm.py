@@ -22,10 +22,13 @@ class NoPropFMClassifier(NoProp):
     ----------
     sigma : float, default=0.1
         Spread of the states around the straight way.
-    sampler : {"euler", "heun"}, default="euler"
-        Rule by which the flow is followed; "heun" asks the block twice a step.
+    sampler : {"euler", "heun", "ode"}, default="euler"
+        Rule by which the flow is followed; "heun" asks the block twice a step, "ode" adapts the steps
+        of each row to it.
     n_steps : int, default=20
-        Steps of a prediction; the paper takes 1000.
+        Steps of a prediction; the paper takes 1000. "ode" chooses its own.
+    ode_tol : float, default=0.001
+        Largest relative error of a step with sampler="ode".
 
     Attributes
     ----------
@@ -36,6 +39,7 @@ class NoPropFMClassifier(NoProp):
     -----
     The block has no batch norm, and back-propagation happens inside it. With trained embeddings the
     cross entropy of :math:`z_t + (1 - t) v` joins the loss, or all embeddings would become one.
+    A head other than "nearest" learns on :math:`z_t + (1 - t) v`, an estimate of the end.
     Probabilities are those of the label given the last state, and of several runs with ``n_samples``.
     Times of a batch are spread evenly.
 
@@ -57,12 +61,14 @@ class NoPropFMClassifier(NoProp):
 
     sigma: Annotated[Positive, Search(0.01, 0.5, log=True)] = 0.1
     sampler: Annotated[
-        Literal["euler", "heun"], Fixed("it changes predictions, not the block")
+        Literal["euler", "heun", "ode"], Fixed("it changes predictions, not the block")
     ] = "euler"
     n_steps: Annotated[Count, Search(5, 100, log=True)] = 20
+    ode_tol: Annotated[Positive, Fixed("it trades digits for time")] = 1e-3
 
     optimizer = "adam"
     lr = 5e-3
+    head = "nearest"
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         return self._form(X) | {"sigma": float(self.sigma)}
@@ -76,4 +82,7 @@ class NoPropFMClassifier(NoProp):
     def _sampling(self) -> dict[str, Any]:
         steps = int(self.n_steps)
         starts, noise = self._noise(int(self.n_samples), steps, quiet=True)
-        return {"sampler": self.sampler, "n_steps": steps, "starts": starts, "noise": noise}
+        return {
+            "sampler": self.sampler, "n_steps": steps, "starts": starts, "noise": noise,
+            "tol": float(self.ode_tol),
+        }  # fmt: skip

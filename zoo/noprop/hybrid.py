@@ -81,5 +81,5 @@ class NoPropHybridClassifier(DiscreteNoProp):
     def _parametrization(self) -> str:
         return self.parametrization
 
-    def _weights(self, abar: np.ndarray) -> Any:
-        return self.eta_noise * diffusion.snr(abar[:-1]) + self.eta_label
+    def _weighting(self) -> dict[str, Any]:
+        return {"weights": (float(self.eta_noise), float(self.eta_label))}

@@ -1,27 +1,40 @@
 """What the NoProp classifiers share: parameters, label embeddings, prediction."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from zoo.base import Classifier
 from zoo.inputs import Images, ImageShape, Input
-from zoo.neural.estimator import Neural, location_scale, threads_for
+from zoo.neural.estimator import Neural, location_scale, resolve_device, threads_for
 from zoo.noprop import _diffusion as diffusion
-from zoo.params import Check, Count, Fixed, Interval, Probability, Search, UnitInterval
+from zoo.params import (
+    Check,
+    Count,
+    Device,
+    Fixed,
+    Interval,
+    Probability,
+    Search,
+    UnitInterval,
+)
 
 ROWS_AT_ONCE = 4096
 
 
 class NoProp(Classifier, Neural, abstract=True):
-    """Blocks that learn to denoise a label embedding, each for itself.
+    r"""Blocks that learn to denoise a label embedding, each for itself.
 
     Parameters
     ----------
     width : int, default=64
         Units of a layer of a block.
-    network : {"dense", "conv"}, default="dense"
-        How a block reads x: two layers on the flattened row, or three convolutions on the image.
+    network : {"dense", "conv"} or callable, default="dense"
+        How a block reads x: two layers on the flattened row, three convolutions on the image, or
+        a network of yours. A callable ``(shape, width) -> nn.Module`` is asked once for each block;
+        its module maps (n, \*shape), standardised, to (n, width). The shape is (C, H, W), or (d,)
+        for a table. ``zoo.save`` keeps no code of yours; pickle does.
     dropout : float, default=0.2
         Chance that a value of the convolutional branch is silenced.
     embedding : {"one-hot", "learned", "prototype"}, default="one-hot"
@@ -30,6 +43,9 @@ class NoProp(Classifier, Neural, abstract=True):
     embedding_dim : int or None, default=None
         Length of an embedding; None is the number of classes for "one-hot" and 20 for "learned". A
         prototype is as long as a row.
+    head : {"linear", "radial", "nearest"}, default="linear"
+        What makes class logits of the last state: a linear layer; the distances of a mixture of
+        embeddings to the embeddings; or Bayes' rule with nothing to learn.
     n_samples : int, default=1
         Runs of the sampler over which probabilities are averaged. A single run of a sampler without
         noise starts at z = 0, the mean of the prior; all others start at seeded draws.
@@ -54,10 +70,13 @@ class NoProp(Classifier, Neural, abstract=True):
     }
 
     width: Annotated[Count, Search(32, 512, log=True)] = 64
-    network: Annotated[Literal["dense", "conv"], Fixed("it says what the data are")] = "dense"
+    network: Annotated[
+        Literal["dense", "conv"] | Callable[..., Any], Fixed("it says what the data are")
+    ] = "dense"
     dropout: Probability = 0.2
     embedding: Literal["one-hot", "learned", "prototype"] = "one-hot"
     embedding_dim: Annotated[Count | None, Search(10, 100, log=True)] = None
+    head: Literal["linear", "radial", "nearest"] = "linear"
     n_samples: Annotated[Count, Fixed("more runs cost time, not accuracy")] = 1
     image_shape: ImageShape = None
 
@@ -73,7 +92,7 @@ class NoProp(Classifier, Neural, abstract=True):
     # -- learning -----------------------------------------------------------------------------------
 
     def _measure(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
-        if self.network == "dense":
+        if self.network != "conv" and (self.network == "dense" or X.shape[1:3] == (1, 1)):
             rows = X.reshape(len(X), -1).astype(self.dtype_, copy=False)
             mean, scale = location_scale(rows, w)
             self.x_mean_, self.x_scale_ = mean.reshape(X.shape[1:]), scale.reshape(X.shape[1:])
@@ -137,6 +156,7 @@ class NoProp(Classifier, Neural, abstract=True):
             "shape": shape,
             "width": int(self.width),
             "network": self.network,
+            "head": self.head,
             "dropout": float(self.dropout) if self.network == "conv" else 0.0,
             "embedding": self.embedding_.tolist(),
             "learn_embedding": self.embedding != "one-hot",
@@ -238,14 +258,15 @@ class DiscreteNoProp(NoProp, abstract=True):
         How the share of the label in the state rises from t = 0 to t = T.
     max_snr : float, default=100.0
         Signal-to-noise ratio of the last state.
-    head : {"linear", "radial", "nearest"}, default="linear"
-        What makes class logits of the last state: a linear layer; the distances of a mixture of
-        embeddings to the embeddings; or Bayes' rule with nothing to learn.
     sampler : {"mean", "sde", "ddim"}, default="mean"
         How predictions walk from z_0 to z_T: the posterior mean of each step, the same with its
         noise, or the deterministic steps of DDIM.
     chunk : int or "auto", default="auto"
-        Blocks trained at once: 1 takes the least memory, "auto" the least time.
+        Blocks trained at once: 1 takes the least memory, "auto" the least time. Decided at fit.
+    devices : sequence of devices or None, default=None
+        Where the blocks are, as even shares in their order, such as ("cuda:0", "cuda:1"); batches and
+        what blocks share stay on ``device``. The result is that of one device. A loaded model uses
+        them if all of them are there.
     training : {"local", "backprop"}, default="local"
         "backprop" trains the same blocks end to end by the cross entropy after the last one: the
         baseline for comparison.
@@ -259,26 +280,61 @@ class DiscreteNoProp(NoProp, abstract=True):
         float, Check(lambda v: 0 < v < float("inf"), "a finite number > 0"),
         Search(10, 1000, log=True),
     ] = 100.0  # fmt: skip
-    head: Literal["linear", "radial", "nearest"] = "linear"
     sampler: Annotated[
         Literal["mean", "sde", "ddim"], Fixed("it changes predictions, not the blocks")
     ] = "mean"
     chunk: Annotated[
         Count | Literal["auto"], Fixed("it changes time and memory, not the result")
     ] = "auto"
+    devices: Annotated[
+        tuple[Device, ...] | None,
+        Check(lambda v: v is None or len(v) > 0, "None or one or more of 'cpu', 'cuda:N' and 'mps'"),
+        Fixed("it changes time and memory, not the result"),
+    ] = None
     training: Annotated[Literal["local", "backprop"], Fixed("it is the baseline's")] = "local"
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-        abar = self._schedule()
+        from zoo.noprop._blocks import chunks_for, spread
+
+        T = int(self.n_blocks)
+        devices = [resolve_device(d, self.dtype_) for d in self.devices or (self.device,)]
+        if len(devices) > T:
+            raise ValueError(
+                f"{type(self).__name__}: devices names {len(devices)} devices for n_blocks={T} blocks; "
+                "give as many as there are blocks, or fewer."
+            )
+        sizes = chunks_for(self.chunk, self.network, T, devices[0] == "cpu")
         return self._form(X) | {
-            "abar": abar.tolist(),
-            "weights": self._weights(abar).tolist(),
+            "abar": self._schedule().tolist(),
+            "learn_schedule": self.noise_schedule == "learned",
+            "weights": None,
+            "eta": None,
             "parametrization": self._parametrization(),
-            "head": self.head,
             "training_mode": self.training,
-            "chunk": self.chunk if self.chunk == "auto" else int(self.chunk),
+            "chunks": [size for group in spread(sizes, len(devices)) for size in group],
             "norm": True,
-        }
+        } | self._weighting()
+
+    def _build_net(self, device: str) -> Any:
+        net = super()._build_net(device)
+        places = self._places(self.spec_["chunks"])
+        if places is not None:
+            net.module.place(places)
+        return net
+
+    def _places(self, chunks: list[int]) -> list[Any] | None:
+        """Return the device of each group of blocks, or None where they stay together."""
+        import torch
+
+        if self.devices is None:
+            return None
+        try:
+            found = [torch.device(resolve_device(d, self.dtype_)) for d in self.devices]
+        except ValueError:
+            return None  # a model from a machine that had them; fit has asked for them in _spec
+        ends = [round(sum(chunks) * (i + 1) / len(found)) for i in range(len(found))]
+        last = np.cumsum(chunks)
+        return [found[int(np.searchsorted(ends, high))] for high in last]
 
     @staticmethod
     def _module(**spec: Any) -> Any:
@@ -288,20 +344,21 @@ class DiscreteNoProp(NoProp, abstract=True):
 
     def _schedule(self) -> np.ndarray:
         """Return abar_0 ... abar_T."""
-        abar: np.ndarray = diffusion.rising(self.noise_schedule, int(self.n_blocks), float(self.max_snr))
+        form = "cosine" if self.noise_schedule == "learned" else self.noise_schedule
+        abar: np.ndarray = diffusion.rising(form, int(self.n_blocks), float(self.max_snr))
         return abar
 
     def _parametrization(self) -> str:
         """Return what a block gives."""
         raise NotImplementedError(f"{type(self).__name__} does not say what a block gives")
 
-    def _weights(self, abar: np.ndarray) -> np.ndarray:
-        """Return the weight of each block's squared error."""
+    def _weighting(self) -> dict[str, Any]:
+        """Return ``weights`` or ``eta`` of ``Denoisers``."""
         raise NotImplementedError(f"{type(self).__name__} does not say how blocks are weighted")
 
     def _sampling(self) -> dict[str, Any]:
         quiet = self.sampler != "sde"
-        steps = len(self.spec_["weights"])
+        steps = len(self.spec_["abar"]) - 1
         starts, noise = self._noise(int(self.n_samples), steps, quiet)
         return {"sampler": self.sampler, "starts": starts, "noise": noise}
 
