@@ -120,7 +120,7 @@ class DecisionTreeRegressor(Single, Regressor):
     -----
     Time is O(n d) a level; memory O(n d) bytes. A tree does not extrapolate, and its steps are
     large where data are few: a forest or boosting is smoother. Several targets share one tree.
-    Medians need O(n log n) for each column of a node: "absolute_error" takes about four times as
+    Medians need O(n log n) for each column of a node: "absolute_error" takes about five times as
     long. A cut that does not lower the absolute error is made too, since its sides may.
 
     References

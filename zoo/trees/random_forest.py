@@ -120,7 +120,7 @@ class RandomForestRegressor(Forest, Regressor):
     ----------
     criterion : {"squared_error", "absolute_error", "poisson"}, default="squared_error"
         The loss that cuts lower. With "absolute_error" leaves are medians, the prediction is their
-        mean, and a fit takes about four times as long.
+        mean, and a fit takes about five times as long.
     max_features : "sqrt", "log2", int, float or None, default=1.0
         Columns that a region may try; None is all.
     keep_rows : bool, default=False
