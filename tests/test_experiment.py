@@ -114,8 +114,9 @@ def test_the_text_for_loading_loads(done, monkeypatch):
 
 
 def test_without_a_test_part_the_winner_is_judged_out_of_fold(tmp_path):
-    asked = FAST | {"test": "none", "models": ["sklearn.LogisticRegression"], "search": "none", "metrics": "auto"}
-    asked["data"] = {"sklearn": "load_iris"}
+    asked = {
+        "data": {"sklearn": "load_iris"}, "test": "none", "models": ["sklearn.LogisticRegression"], "cv": 3,
+    }  # fmt: skip
     found = run(asked, tmp_path / "a", progress=False).findings
     assert found["confusion"]["where"] == "out-of-fold"
     assert sum(map(sum, found["confusion"]["matrix"])) == 150
