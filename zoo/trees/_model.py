@@ -9,12 +9,19 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
-BLOCK = 32
+BLOCK = 64
 """Rows that walk down a tree together: independent loads hide each other's latency."""
-PIECE = 8192
+PIECE = 4096
 """Rows of one task when threads share a prediction."""
+MOST_LEAVES = 64
+"""Leaves that a mask can hold. Smaller trees are not walked: all their questions are asked."""
+
+inner = njit(nogil=True, error_model="numpy")
+small = njit(nogil=True, error_model="numpy", inline="always")
 
 
 def empty_model():
@@ -93,77 +100,211 @@ def pick_tree(model, t):
     return one
 
 
+@intrinsic
+def _lowest(typingctx, bits):
+    """Place of the lowest bit that is set; at least one must be."""
+
+    def codegen(context, builder, sig, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _plan(root, left, missing_left, set_at, n_leaves, first, ends, question, mask, leaf_at):
+    """Number the leaves of each tree from left to right; list its questions with their masks.
+
+    A row that goes right at a node cannot end in the leaves on its left: their bits are 0 in the
+    mask. Of the leaves that all questions leave open a row ends in the leftmost (QuickScorer,
+    Lucchese et al. 2015). Questions that send what is missing to the left come first, then those
+    that send it to the right, then those of categories. Trees of more leaves than a mask has bits
+    are left out.
+    """
+    stack = np.empty(left.shape[0] + 1, np.int64)
+    nodes, masks = np.empty(MOST_LEAVES, np.int64), np.empty(MOST_LEAVES, np.uint64)
+    one = np.uint64(1)
+    at = 0
+    for t in range(root.shape[0]):
+        first[t] = at
+        leaves, asked, top = 0, 0, 1
+        stack[0] = root[t]
+        while top > 0 and leaves <= MOST_LEAVES and asked < MOST_LEAVES:
+            top -= 1
+            node = stack[top]
+            if node < 0:
+                # Back from the left branch of a node: its leaves are those numbered since then.
+                before = masks[-1 - node]
+                masks[-1 - node] = ~(((one << np.uint64(leaves)) - one) & ~before)
+            elif left[node] == node:
+                if leaves < MOST_LEAVES:
+                    leaf_at[at + leaves] = node
+                leaves += 1
+            else:
+                nodes[asked], masks[asked] = node, (one << np.uint64(leaves)) - one
+                stack[top], stack[top + 1], stack[top + 2] = left[node] + 1, -1 - asked, left[node]
+                top += 3
+                asked += 1
+        n_leaves[t] = leaves if leaves <= MOST_LEAVES and top == 0 else 0
+        if n_leaves[t] > 0:
+            q = at
+            for kind in range(3):
+                for i in range(asked):
+                    node = nodes[i]
+                    own = 2 if set_at[node] >= 0 else (0 if missing_left[node] else 1)
+                    if own == kind:
+                        question[q], mask[q] = node, masks[i]
+                        q += 1
+                ends[t, kind] = q
+        at += n_leaves[t]
+    first[root.shape[0]] = at
+
+
+@inner
+def _goes_right(node, v, j, threshold, missing_left, set_at, sets, codes, n_codes):
+    """Tell whether a value goes right at a node, whatever it asks."""
+    if set_at[node] >= 0:
+        # Where the value is among the known categories of its column.
+        lo, hi = 0, n_codes[j]
+        while lo < hi:
+            mid = (lo + hi) >> 1
+            if codes[j, mid] < v:
+                lo = mid + 1
+            else:
+                hi = mid
+        known = lo < n_codes[j] and codes[j, lo] == v
+        b = np.uint64(lo if known else n_codes[j])
+        bit = sets[set_at[node], b >> np.uint64(6)] >> (b & np.uint64(63))
+        return (bit & np.uint64(1)) == np.uint64(0)
+    if np.isnan(v):
+        return missing_left[node] == 0
+    return v > threshold[node]
+
+
+@small
+def _keep(v, limit, bits, away):
+    """Leaves that a question leaves open; what is missing is not above the limit, nor below it."""
+    every = ~np.uint64(0)
+    if away:
+        return every if v <= limit else bits
+    return bits if v > limit else every
+
+
+@small
+def _ask(x, open_leaves, base, limit, bits, away):
+    """Close the leaves on the left of a question to the rows that go right."""
+    for i in range(np.uint64(BLOCK)):
+        open_leaves[i] &= _keep(x[base + i], limit, bits, away)
+
+
+@small
+def _ask_four(x, open_leaves, q, column, limit, mask, away):
+    """Ask four questions at a time: the open leaves are read and written once."""
+    j0, j1 = np.uint64(column[q]), np.uint64(column[q + 1])
+    j2, j3 = np.uint64(column[q + 2]), np.uint64(column[q + 3])
+    t0, t1, t2, t3 = limit[q], limit[q + 1], limit[q + 2], limit[q + 3]
+    b0, b1, b2, b3 = mask[q], mask[q + 1], mask[q + 2], mask[q + 3]
+    for i in range(np.uint64(BLOCK)):
+        first = _keep(x[j0 + i], t0, b0, away) & _keep(x[j1 + i], t1, b1, away)
+        second = _keep(x[j2 + i], t2, b2, away) & _keep(x[j3 + i], t3, b3, away)
+        open_leaves[i] &= first & second
+
+
+@inner
+def _ask_all(x, open_leaves, first, end, column, limit, mask, away):
+    """Ask the questions first .. end - 1, which send what is missing the same way."""
+    q = first
+    while q + 4 <= end:
+        if away:
+            _ask_four(x, open_leaves, q, column, limit, mask, True)
+        else:
+            _ask_four(x, open_leaves, q, column, limit, mask, False)
+        q += 4
+    while q < end:
+        _ask(x, open_leaves, np.uint64(column[q]), limit[q], mask[q], away)
+        q += 1
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _walk(
-    X, s, e, root, output, depth, link, threshold, missing_left, set_at, sets, codes,
-    n_codes, value, out, leaves,
+    X, start, root, output, depth, link, feature, threshold, missing_left, set_at, sets, codes,
+    n_codes, value, n_leaves, first, ends, question, mask, leaf_at, leaf_value, column, limit, out, leaves,
 ):  # fmt: skip
-    """Add the values of the leaves that rows s .. e reach to ``out``, or note the leaves."""
-    p = X.shape[1]
-    x = np.empty(BLOCK * p)
+    """Add the values of the leaves that rows X reach to ``out`` from ``start`` on, or note the leaves."""
+    rows, p = X.shape
+    x = np.zeros((p, BLOCK))
+    flat = x.reshape(p * BLOCK)
     at = np.zeros(BLOCK, np.int64)
+    open_leaves = np.empty(BLOCK, np.uint64)
+    every = ~np.uint64(0)
     general = sets.shape[0] > 0
     note = leaves.shape[0] > 0
     width = value.shape[1]
-    for a in range(s, e, BLOCK):
-        m = min(BLOCK, e - a)
+    for a in range(0, rows, BLOCK):
+        m = min(BLOCK, rows - a)
         missing = False
         for i in range(m):
             for j in range(p):
-                v = np.float64(X[a + i, j])
-                x[i * p + j] = v
+                v = X[a + i, j]
+                x[j, i] = v
                 missing |= np.isnan(v)
         for t in range(root.shape[0]):
-            for i in range(BLOCK):
-                at[i] = root[t]
-            if general:
-                for _ in range(depth[t]):
+            if n_leaves[t] > 0:
+                for i in range(BLOCK):
+                    open_leaves[i] = every
+                _ask_all(flat, open_leaves, first[t], ends[t, 0], column, limit, mask, False)
+                _ask_all(flat, open_leaves, ends[t, 0], ends[t, 1], column, limit, mask, True)
+                for q in range(ends[t, 1], ends[t, 2]):
+                    j = feature[question[q]]
                     for i in range(m):
-                        node = at[i]
-                        j = link[node] & 0xFFFFFF
-                        v = x[i * p + j]
-                        if set_at[node] >= 0:
-                            # Where the value is among the known categories of its column.
-                            lo, hi = 0, n_codes[j]
-                            while lo < hi:
-                                mid = (lo + hi) >> 1
-                                if codes[j, mid] < v:
-                                    lo = mid + 1
-                                else:
-                                    hi = mid
-                            known = lo < n_codes[j] and codes[j, lo] == v
-                            b = np.uint64(lo if known else n_codes[j])
-                            q = sets[set_at[node], b >> np.uint64(6)] >> (b & np.uint64(63))
-                            right = np.int64(1) - np.int64(q & np.uint64(1))
-                        elif np.isnan(v):
-                            right = np.int64(missing_left[node] == 0)
-                        else:
-                            right = np.int64(v > threshold[node])
-                        at[i] = (link[node] >> 24) + right
-            elif missing:
-                for _ in range(depth[t]):
-                    for i in range(BLOCK):
-                        node = np.uint64(at[i])
-                        step = link[node]
-                        v = x[np.uint64(i * p + (step & 0xFFFFFF))]
-                        right = np.int64(v > threshold[node])
-                        right |= np.int64(v != v) & np.int64(missing_left[node] == 0)
-                        at[i] = (step >> 24) + right
+                        if _goes_right(
+                            question[q], x[j, i], j, threshold, missing_left, set_at, sets, codes, n_codes
+                        ):
+                            open_leaves[i] &= mask[q]
+                for i in range(BLOCK):
+                    at[i] = first[t] + _lowest(open_leaves[i])
             else:
-                for _ in range(depth[t]):
-                    for i in range(BLOCK):
-                        node = np.uint64(at[i])
-                        step = link[node]
-                        v = x[np.uint64(i * p + (step & 0xFFFFFF))]
-                        at[i] = (step >> 24) + np.int64(v > threshold[node])
+                for i in range(BLOCK):
+                    at[i] = root[t]
+                for step in range(depth[t]):
+                    moved = np.int64(0)
+                    if general:
+                        for i in range(m):
+                            node = at[i]
+                            j = feature[node]
+                            right = _goes_right(
+                                node, x[j, i], j, threshold, missing_left, set_at, sets, codes, n_codes
+                            )
+                            at[i] = (link[node] >> 24) + np.int64(right)
+                            moved |= at[i] ^ node
+                    elif missing:
+                        for i in range(BLOCK):
+                            node = np.uint64(at[i])
+                            step = link[node]
+                            v = flat[np.uint64((step & 0xFFFFFF) * BLOCK + i)]
+                            right = np.int64(v > threshold[node])
+                            right |= np.int64(v != v) & np.int64(missing_left[node] == 0)
+                            at[i] = (step >> 24) + right
+                            moved |= at[i] ^ np.int64(node)
+                    else:
+                        for i in range(BLOCK):
+                            node = np.uint64(at[i])
+                            step = link[node]
+                            v = flat[np.uint64((step & 0xFFFFFF) * BLOCK + i)]
+                            at[i] = (step >> 24) + np.int64(v > threshold[node])
+                            moved |= at[i] ^ np.int64(node)
+                    if moved == 0:
+                        break
             k = output[t]
             if note:
                 for i in range(m):
-                    leaves[a + i, t] = at[i]
-            else:
+                    leaves[start + a + i, t] = leaf_at[at[i]] if n_leaves[t] > 0 else at[i]
+                continue
+            # Values of a small tree lie side by side.
+            said = leaf_value if n_leaves[t] > 0 else value
+            for v in range(width):
+                own = out[k + v, start + a : start + a + m]
                 for i in range(m):
-                    for v in range(width):
-                        out[k + v, a + i] += value[at[i], v]
+                    own[i] += said[np.uint64(at[i]), v]
 
 
 def _codes(bins_edges, is_cat):
@@ -189,28 +330,47 @@ def _as_rows(value):
 
 def _run(model, categories, X, out, leaves, n_jobs):
     codes, n_codes = categories
+    value = _as_rows(model["value"])
     arrays = (
         model["root"], model["output"], model["depth"],
         # Where to go and what to look at in one number: one load less at each step.
         (model["left"].astype(np.int64) << 24) + np.maximum(model["feature"], 0),
-        model["threshold"], model["missing_left"],
+        np.maximum(model["feature"], 0), model["threshold"], model["missing_left"],
         model["set_at"], model["sets"], codes, n_codes,
-        _as_rows(model["value"]),
+        value, *_plans(model, value),
     )  # fmt: skip
-    if not (X.flags.c_contiguous or X.flags.f_contiguous):
-        X = np.ascontiguousarray(X)
     n = len(X)
+
+    def walk(s):
+        # One type and one order of memory: one compiled kernel.
+        piece = np.ascontiguousarray(X[s : s + PIECE], dtype=np.float64)
+        _walk(piece, s, *arrays, out, leaves)
+
     k = threads_for(n, n_jobs)
     if k == 1:
-        _walk(X, 0, n, *arrays, out, leaves)
+        for s in range(0, n, PIECE):
+            walk(s)
         return
     with ThreadPoolExecutor(k) as pool:
-        list(
-            pool.map(
-                lambda s: _walk(X, s, min(n, s + PIECE), *arrays, out, leaves),
-                range(0, n, PIECE),
-            )
-        )
+        list(pool.map(walk, range(0, n, PIECE)))
+
+
+def _plans(model, value):
+    """What ``_walk`` asks of the trees that masks can hold."""
+    trees, places = len(model["root"]), len(model["left"]) + MOST_LEAVES
+    n_leaves, first = np.empty(trees, np.int64), np.empty(trees + 1, np.int64)
+    ends = np.empty((trees, 3), np.int64)
+    question, leaf_at = np.zeros(places, np.int64), np.zeros(places, np.int64)
+    mask = np.empty(places, np.uint64)
+    _plan(
+        model["root"], model["left"], model["missing_left"], model["set_at"],
+        n_leaves, first, ends, question, mask, leaf_at,
+    )  # fmt: skip
+    used = first[-1]
+    question, mask, leaf_at = question[:used], mask[:used], leaf_at[:used]
+    column = np.maximum(model["feature"], 0)[question] * np.int64(BLOCK)
+    limit = model["threshold"][question]
+    return n_leaves, first, ends, question, mask, leaf_at, value[leaf_at], column, limit
 
 
 _NO_OUT = np.empty((0, 0))
