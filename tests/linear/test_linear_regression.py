@@ -235,3 +235,43 @@ def test_ranges_that_float32_does_not_have():
     for scale in (1e-25, 1e25):
         m = LinearRegression().fit(X * scale, y)
         np.testing.assert_allclose(m.coef_ * scale, LinearRegression().fit(X, y).coef_, rtol=1e-8)
+
+
+# -- large and sparse ---------------------------------------------------------------------------
+
+
+def scarce(n, d, seed=0):
+    rng = np.random.default_rng(seed)
+    X = sparse.random(n, d, 0.01, format="csr", random_state=rng)
+    return X, X @ rng.normal(size=d) + 0.1 * rng.normal(size=n) + 1
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(3000, 1100), (1050, 2000)])
+def test_large_sparse_data_go_by_conjugate_gradients(n, d, weighted):
+    X, y = scarce(n, d)
+    w = np.random.default_rng(1).uniform(0.5, 2, n) if weighted else None
+    m = LinearRegression().fit(X, y, w)
+    assert m.n_iter_ > 1
+    # coefficients of a nearly singular X mean less than what they predict
+    np.testing.assert_allclose(m.predict(X), LinearRegression().fit(X.toarray(), y, w).predict(X), atol=1e-6)
+    r = (y - m.predict(X)) * (1 if w is None else w)
+    assert np.abs(X.T @ r - r.sum() * np.asarray(X.mean(axis=0)).ravel()).max() < 1e-6
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        LinearRegression(max_iter=2).fit(X, y)
+
+
+def test_the_sparse_gram_matrix():
+    from zoo.linear import _sparse
+
+    X, _ = scarce(80, 30)
+    w = np.random.default_rng(0).uniform(size=80)
+    A = X.toarray()
+    np.testing.assert_allclose(_sparse.gram(X, w), A.T @ (w[:, None] * A), atol=1e-14)
+
+
+def test_nearly_square_data():
+    for n, d in ((60, 60), (61, 60), (60, 70)):
+        X, y = problem(n, d)
+        theirs = linear_model.LinearRegression().fit(X, y)
+        np.testing.assert_allclose(LinearRegression().fit(X, y).coef_, theirs.coef_, rtol=1e-6, atol=1e-7)

@@ -129,3 +129,17 @@ def test_equations_in_float32_cost_no_digits(n, d, weighted):
     theirs = linear_model.Ridge(alpha=2.0, solver="svd").fit(X, y, w)
     ours = Ridge(alpha=2.0).fit(X, y, w)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(3000, 1100), (1050, 2000)])
+def test_large_sparse_data_go_by_conjugate_gradients(n, d, weighted):
+    rng = np.random.default_rng(0)
+    X = sparse.random(n, d, 0.01, format="csr", random_state=rng)
+    X = X @ sparse.diags_array(10.0 ** rng.uniform(-1, 1, d))
+    Y = X @ rng.normal(size=(d, 2)) + 0.1 * rng.normal(size=(n, 2)) + 1
+    w = rng.uniform(0.5, 2, n) if weighted else None
+    ours = Ridge(alpha=1.0).fit(X.tocsr(), Y, w)
+    direct = Ridge(alpha=1.0, solver="cholesky").fit(X.tocsr(), Y, w)
+    np.testing.assert_allclose(ours.predict(X), direct.predict(X), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ours.coef_, direct.coef_, atol=1e-6)

@@ -10,6 +10,9 @@ from scipy import linalg, sparse
 
 from zoo.devices import arrays_on
 
+# A sparse X whose smaller side is above this goes by conjugate gradients: its Gram matrix is dense.
+SMALL_SIDE = 1000
+
 # From this width on the time of a fit is that of X'X, which float32 halves; the correction steps
 # of `corrected` win back every digit.
 WIDE_GRAM = 200
@@ -61,8 +64,15 @@ class Design:
         self.total = float(self.n if w is None else w.sum())
         # m of what is held in X (when it is known), and what was taken from X before
         self._mean, self.taken = None, None
+        self.given_y, self._centred_y = Y, None
         self.y_mean = self._mean_of(Y)
-        self.Y = Y - self.y_mean if intercept else Y
+
+    @property
+    def Y(self):
+        """The centred targets."""
+        if self._centred_y is None:
+            self._centred_y = self.given_y - self.y_mean if self.intercept else self.given_y
+        return self._centred_y
 
     @property
     def mean(self):
@@ -102,7 +112,9 @@ class Design:
 
     def back(self, R):
         """A' W R."""
-        R = R if self.w is None else R * self.w[:, None]
+        return self._back(R if self.w is None else R * self.w[:, None])
+
+    def _back(self, R):
         if R.shape[1] == 1:
             r = R[:, 0]
             return (r @ self.X - self.mean * r.sum())[:, None]
@@ -147,13 +159,13 @@ class Design:
     def _equations(self):
         X, w = self.X, self.w
         if self.in_blocks:
-            G, c = np.zeros((self.d, self.d), X.dtype), np.zeros((self.Y.shape[1], self.d), X.dtype)
+            G, c = np.zeros((self.d, self.d), X.dtype), np.zeros((len(self.y_mean), self.d), X.dtype)
             sums = np.zeros(self.d)
             for rows in self.blocks(self.d):
                 A, v = X[rows], self._weights(rows, X.dtype)
                 if self.intercept:
                     sums += v @ A
-                y = self.Y[rows].T
+                y = (self.given_y[rows] - self.y_mean if self.intercept else self.given_y[rows]).T
                 if w is not None:
                     root = np.sqrt(v)
                     A, y = A * root[:, None], y * root
@@ -162,8 +174,9 @@ class Design:
             self._mean = (sums / self.total).astype(X.dtype)
             c = c.T
         elif self.sparse:
-            weighted = X if w is None else X.multiply(w[:, None]).tocsr()
-            G, c = (X.T @ weighted).toarray(), self.back(self.Y)
+            from zoo.linear import _sparse
+
+            G, c = _sparse.gram(X, self._weights(slice(0, self.n), X.dtype)), self.back(self.Y)
         else:
             A = X if w is None else X * self.xp.sqrt(w)[:, None]
             G, c = A.T @ A, self.back(self.Y)
@@ -227,8 +240,7 @@ class Design:
 
     def from_dual(self, D):
         """A' sqrt(W) D, the coefficients of dual ones."""
-        D = self.rooted(D)
-        return self.X.T @ D - _outer(self.mean, D.sum(axis=0))
+        return self._back(self.rooted(D))
 
     def rooted_copy(self):
         """sqrt(W) A and sqrt(W) Y themselves, for solvers that decompose them."""
@@ -337,14 +349,15 @@ def _raise_diagonal(A, alpha):
 def solve_normal(design, alpha=0.0):
     """Solve the normal equations (dual ones for wide X) by Cholesky, and correct the solution.
 
-    Returns (beta, residual, SPD), or None where that loses digits. Large equations are made in
+    Returns (beta, residual or None, SPD), or None where that loses digits. Large equations are made in
     float32: the factor is only the means by which the corrections are found, and these are made of
     residuals in full precision.
     """
     wide = design.d > design.n
     m = min(design.n, design.d)
-    double = design.xp is np and not design.sparse and design.X.dtype == np.float64
-    for rough in (True, False) if double and m >= WIDE_GRAM else (False,):
+    double = _eps(design.y_mean) < 1e-10
+    rough_first = double and design.in_blocks and m >= WIDE_GRAM
+    for rough in (True, False) if rough_first else (False,):
         if wide:
             A, c = design.rough_dual() if rough else design.dual(), design.rooted(design.Y)
         else:
@@ -352,6 +365,9 @@ def solve_normal(design, alpha=0.0):
         factor = None if A is None else SPD(_raise_diagonal(A, alpha))
         # the dual's corrections see their own residuals, not those of beta: less may be lost
         if factor is not None and factor.rcond >= factor.eps ** (1 / 3 if wide else 0.75):
+            if double and not rough and factor.rcond > 1e-3:  # nothing to correct
+                D = factor.solve(c)
+                return (design.from_dual(D) if wide else D), None, factor
             found = _corrected(design, factor.to(design.X.dtype), c, alpha, wide)
             if found is not None:
                 return *found, factor
@@ -386,6 +402,40 @@ def _corrected(design, factor, c, alpha, wide):
     return None
 
 
+def solve_conjugate(design, alpha=0.0, max_iter=10_000):
+    """Conjugate gradients on the normal equations; from zero, so that alpha = 0 gives least norm.
+
+    Returns (beta, steps, converged). Each target's gradient falls to a share of the first one that
+    is near the rounding of the products.
+    """
+    tol = _eps(design.y_mean) ** 0.65
+    # with a penalty the solution is one: columns may be scaled to one size
+    squares = np.ones(design.d, design.X.dtype)
+    if alpha > 0:
+        X = design.X
+        w = design.shares(slice(None)) * design.total
+        squares = np.asarray(w @ X.multiply(X)).ravel() - design.total * design.mean**2 + alpha
+    size = np.sqrt(squares)[:, None]
+    R = design.Y.copy()
+    g = design.back(R) / size
+    B = np.zeros_like(g)
+    p, gg = g, (g * g).sum(axis=0)
+    goal = tol**2 * gg
+    for n_iter in range(max_iter + 1):
+        if (gg <= goal).all():
+            return B / size, n_iter, True
+        q = design.times(p / size)
+        r = q if design.w is None else q * design.w[:, None]
+        curvature = np.einsum("ij,ij->j", q, r) + alpha * ((p / size) ** 2).sum(axis=0)
+        step = np.divide(gg, curvature, out=np.zeros_like(gg), where=(curvature > 0) & (gg > goal))
+        B = B + step * p
+        R -= step * q
+        g = (design.back(R) - alpha * (B / size)) / size
+        before, gg = gg, (g * g).sum(axis=0)
+        p = g + np.divide(gg, before, out=np.zeros_like(gg), where=before > 0) * p
+    return B / size, max_iter, False
+
+
 def solve_svd(A, Y, alpha=0.0):
     """Ridge or (alpha = 0) least-norm solution, the rank, and B with pinv(A'A) = B B'."""
     xp = library(A)
@@ -406,6 +456,12 @@ def solve_eigen(design, alpha):
     if wide:
         return design.from_dual(V @ (V.T @ design.rooted(design.Y) / s))
     return V @ (V.T @ design.back(design.Y) / s)
+
+
+def solve_gelsd(A, Y):
+    """As solve_svd without the factors: the solution of least norm and the rank."""
+    beta, _, rank, _ = linalg.lstsq(A, Y, cond=max(A.shape) * _eps(A), check_finite=False)
+    return beta, int(rank), np.zeros((A.shape[1], 0), A.dtype)
 
 
 def solve_qr(A, Y):

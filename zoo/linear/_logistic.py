@@ -93,8 +93,10 @@ class Problem:
         self.sparse = sparse.issparse(X)
         self.dtype = X.dtype
         self.target = y.astype(X.dtype) if k == 1 else y
-        self.rows = int(max(64, min(self.n, 2**19 // (X.dtype.itemsize * self.d))))
-        self.P = np.empty(self.n if k == 1 else (self.n, k), X.dtype)
+        self.rows = int(max(64, min(self.n, 2**21 // (X.dtype.itemsize * self.d))))
+        # classes along the first axis, where numpy is quick; the sparse kernel goes row by row
+        shape = (self.n, k) if self.sparse else (k, self.n)
+        self.P = np.empty(self.n if k == 1 else shape, X.dtype)
 
     def sample(self, m):
         """A problem of about m rows evenly spread, or None if a class is missing in them."""
@@ -137,6 +139,11 @@ class Problem:
             G[:, -1] = 0
         return value, G
 
+    @property
+    def probabilities(self):
+        """Of the classes at the last point that was evaluated, (k, n)."""
+        return self.P.T if self.sparse else self.P
+
     def _dense_pass(self, theta):
         X, w, k = self.X, self.w, self.k
         G = np.zeros_like(theta)
@@ -155,20 +162,19 @@ class Problem:
                 G[0, :-1] += e @ Xa
                 G[0, -1] += e.sum()
             else:
-                S = Xa @ beta.T
-                S += theta[:, -1]
-                S -= S.max(axis=1, keepdims=True)
+                S = beta @ Xa.T
+                S += theta[:, -1:]
+                S -= S.max(axis=0)
                 r = np.arange(len(ya))
-                own = S[r, ya].copy()
-                np.exp(S, out=S)
-                total = S.sum(axis=1)
+                own = S[ya, r]
+                P = np.exp(S, out=self.P[:, a : a + self.rows])
+                total = P.sum(axis=0)
                 value += float(wa @ (np.log(total) - own))
-                S /= total[:, None]
-                self.P[a : a + self.rows] = S
-                S[r, ya] -= 1
-                S *= wa[:, None]
-                G[:, :-1] += S.T @ Xa
-                G[:, -1] += S.sum(axis=0)
+                P /= total
+                np.multiply(P, wa, out=S)
+                S[ya, r] -= wa
+                G[:, :-1] += S @ Xa
+                G[:, -1] += S.sum(axis=1)
         return value, G
 
     def _sparse_pass(self, theta):
@@ -223,10 +229,10 @@ class Problem:
         k, e = self.k, self.d + 1
         if k == 1:
             return self._penalise(self.gram(self.P))
-        H = np.zeros((k, e, k, e), self.dtype)
+        H, P = np.zeros((k, e, k, e), self.dtype), self.probabilities
         for a in range(k):
             for b in range(a, k):
-                c = self.w * self.P[:, a] * (float(a == b) - self.P[:, b])
+                c = self.w * P[a] * (float(a == b) - P[b])
                 block = self.gram(c)
                 H[a, :, b] = self._penalise(block) if a == b else block
                 H[b, :, a] = H[a, :, b].T
@@ -241,14 +247,15 @@ class Problem:
         """The diagonal blocks of the Hessian, one for each class."""
         if self.k == 1:
             return [self._penalise(self.gram(self.P))]
-        return [self._penalise(self.gram(self.w * p * (1 - p))) for p in self.P.T]
+        return [self._penalise(self.gram(self.w * p * (1 - p))) for p in self.probabilities]
 
     def diagonal(self):
         """The diagonal of the Hessian, (k, d + 1)."""
         out = np.empty((self.k, self.d + 1), self.dtype)
         square = self.X.multiply(self.X).tocsr() if self.sparse else self.X * self.X
         for m in range(self.k):
-            c = self.P if self.k == 1 else self.w * self.P[:, m] * (1 - self.P[:, m])
+            p = self.P if self.k == 1 else self.probabilities[m]
+            c = p if self.k == 1 else self.w * p * (1 - p)
             out[m, :-1] = square.T @ c + self.lam
             out[m, -1] = c.sum() if self.intercept else 1
         return out
@@ -304,8 +311,9 @@ class ProblemOnDevice(Problem):
         else:
             top = xp.log_softmax(S, dim=1)
             value = -(w @ top.gather(1, y[:, None])[:, 0])
-            self.P = xp.exp(top)
-            E = w[:, None] * (self.P - xp.nn.functional.one_hot(y, self.k))
+            P = xp.exp(top)
+            self.P = P.T
+            E = w[:, None] * (P - xp.nn.functional.one_hot(y, self.k))
         G = np.empty_like(theta)
         G[:, :-1], G[:, -1] = get(E.T @ self.X), get(E.sum(axis=0))
         return float(value), G
@@ -321,7 +329,7 @@ class ProblemOnDevice(Problem):
 
     def diagonal(self):
         """The diagonal of the Hessian, (k, d + 1)."""
-        C = self.P[None] if self.k == 1 else (self.w[:, None] * self.P * (1 - self.P)).T
+        C = self.P[None] if self.k == 1 else self.w * self.P * (1 - self.P)
         last = C.sum(axis=1)[:, None] if self.intercept else 0 * C[:, :1] + 1
         return np.hstack([self.arrays.get(C @ (self.X * self.X)) + self.lam, self.arrays.get(last)])
 
@@ -400,7 +408,7 @@ def newton(problem, theta, tol, max_iter, on_step):
 def lbfgs(problem, theta, tol, max_iter, on_step, precondition, memory=12):
     """L-BFGS whose first matrix is the preconditioner's: `precondition(g)` solves M x = g."""
     f, g = problem.value_and_gradient(theta)
-    S, Y, R = [], [], []
+    S, Y, R, gamma = [], [], [], 1.0
     for n_iter in range(max_iter + 1):
         if np.abs(g).max() <= tol:
             return Outcome(theta, n_iter, True)
@@ -412,56 +420,85 @@ def lbfgs(problem, theta, tol, max_iter, on_step, precondition, memory=12):
             alpha = r * float(np.vdot(s, q))
             alphas.append(alpha)
             q -= alpha * y
-        z = precondition(q)
+        z = gamma * precondition(q)
         for s, y, r, alpha in zip(S, Y, R, reversed(alphas), strict=True):
             z += (alpha - r * float(np.vdot(y, z))) * s
         slope = -float(np.vdot(g, z))
         if slope >= 0:
-            S, Y, R = [], [], []
+            S, Y, R, gamma = [], [], [], 1.0
             z = precondition(g)
             slope = -float(np.vdot(g, z))
         a, new, value, gradient = _step_length(problem, theta, f, g, -z, slope)
         if a == 0.0:
             if S:  # a stale memory: start it afresh before giving up
-                S, Y, R = [], [], []
+                S, Y, R, gamma = [], [], [], 1.0
                 continue
             return Outcome(theta, n_iter + 1, np.abs(g).max() <= 1e3 * tol)
         s, y = new - theta, gradient - g
         sy = float(np.vdot(s, y))
         if sy > 1e-14 * float(np.vdot(y, y)) ** 0.5 * float(np.vdot(s, s)) ** 0.5:
             S, Y, R = [*S, s][-memory:], [*Y, y][-memory:], [*R, 1 / sy][-memory:]
+            # curvature falls on the way: the preconditioner is scaled to that of the last step
+            gamma = sy / float(np.vdot(y, precondition(y)))
         theta, f, g = new, value, gradient
     return Outcome(theta, n_iter, False)
+
+
+def scaled(problem, theta, tol, max_iter, on_step):
+    """L-BFGS with at most a diagonal for its first matrix: where columns differ much in size."""
+    problem.value_and_gradient(theta)
+    D = problem.diagonal()
+    D = np.maximum(D, 1e-12 * D.max())
+    if D[:, :-1].max() < 100 * D[:, :-1].min():
+        D = D.max()
+    return lbfgs(problem, theta, tol, max_iter, on_step, lambda g: g / D)
 
 
 def preconditioned(problem, theta, tol, max_iter, on_step):
     """L-BFGS from a start and with a curvature that a sample of the rows gives.
 
-    The blocks of the Hessian for each class are factorised on the sample at its own optimum. Where
-    d is too large for that, the diagonal of the whole Hessian serves.
+    The blocks of the Hessian for each class are factorised on the sample, at its own optimum where
+    there are many more rows, and again when the steps have gone far from there.
     """
     n, d, k = problem.n, problem.d, problem.k
-    if d > min(n, 3000) or (problem.sparse and d > 1000):
-        problem.value_and_gradient(theta)
-        D = problem.diagonal()
-        D = np.maximum(D, 1e-12 * D.max())
-        return lbfgs(problem, theta, tol, max_iter, on_step, lambda g: g / D)
     m = max(1000, 8 * d)
     small = problem.sample(m) if n > 2 * m else None
     if small is not None:
-        theta = newton(small, theta, 1e-3, 15, _never).theta if k == 1 else (_rough(small, theta))
-        small.value_and_gradient(theta)
+        theta = newton(small, theta, 1e-3, 15, _never).theta if k == 1 else _rough(small, theta)
     else:
         small = problem
-        if k > 1:
-            theta = _rough(small, theta) if n > 4 * m else theta
+    done, budget = 0, 40
+    while True:
         small.value_and_gradient(theta)
-    factors = [Factor(H) for H in small.blocks()]
+        most = min(max_iter - done, budget)
+        answer = lbfgs(
+            problem, theta, tol, most, lambda t, i, done=done: on_step(t, done + i), _by_blocks(small)
+        )
+        theta, done = answer.theta, done + answer.n_iter
+        if answer.n_iter < budget or answer.converged or done >= max_iter:
+            answer.n_iter = done
+            return answer
+        budget *= 2
 
-    def precondition(g):
-        return np.stack([f.solve(row) for f, row in zip(factors, g, strict=True)])
 
-    return lbfgs(problem, theta, tol, max_iter, on_step, precondition)
+def _by_blocks(problem):
+    """Solve with the blocks of the Hessian at the last point that was evaluated."""
+    factors = [Factor(H) for H in problem.blocks()]
+    return lambda g: np.stack([f.solve(row) for f, row in zip(factors, g, strict=True)])
+
+
+def choose(problem):
+    """Return the solver for an l2 penalty by the shape: from what each costs, in 1e-9 s."""
+    n, d, k = problem.n, problem.d, problem.k
+    # the whole Hessian of k classes takes k^2 / 2 Gram matrices
+    if n <= 2000 and k * k * (d + 1) <= 200:
+        return newton
+    if problem.sparse:
+        return preconditioned if d <= min(n / 4, 1000) else scaled
+    steps = 50 * n * k  # of a first-order method, for a column
+    if problem.lam > 0 and 0.25 * n**3 + 0.03 * n * n * d < steps * (d - n):
+        return in_row_space
+    return preconditioned if 4 * d <= n and d <= 3000 else scaled
 
 
 def in_row_space(problem, theta, tol, max_iter, on_step):
@@ -481,11 +518,17 @@ def in_row_space(problem, theta, tol, max_iter, on_step):
         return np.column_stack([theta[:, :-1] @ Q.T, theta[:, -1]])
 
     start = np.column_stack([theta[:, :-1] @ Q, theta[:, -1]])
-    # an entry of the wide gradient is at most the norm of the small one
-    solve = newton if problem.k == 1 and len(s) <= 1000 else preconditioned
-    answer = solve(small, start, tol / len(s) ** 0.5, max_iter, lambda t, n_iter: on_step(out(t), n_iter))
-    answer.theta = out(answer.theta)
-    return answer
+    solve = newton if problem.k == 1 and len(s) <= 300 else scaled
+    theta, done, near = start, 0, tol
+    while True:
+        answer = solve(small, theta, near, max_iter - done, lambda t, i, done=done: on_step(out(t), done + i))
+        theta, done = answer.theta, done + answer.n_iter
+        # the wide gradient is the small one turned, and its entries may be larger
+        g = problem.value_and_gradient(out(theta))[1]
+        if np.abs(g).max() <= tol or not answer.converged or near < 1e-3 * tol:
+            answer.theta, answer.n_iter = out(theta), done
+            return answer
+        near *= 0.3
 
 
 def _never(theta, n_iter):
@@ -494,12 +537,7 @@ def _never(theta, n_iter):
 
 def _rough(problem, theta):
     problem.value_and_gradient(theta)
-    factors = [Factor(H) for H in problem.blocks()]
-
-    def precondition(g):
-        return np.stack([f.solve(row) for f, row in zip(factors, g, strict=True)])
-
-    return lbfgs(problem, theta, 1e-3, 40, _never, precondition).theta
+    return lbfgs(problem, theta, 1e-3, 40, _never, _by_blocks(problem)).theta
 
 
 def largest_curvature(problem, sweeps=30):

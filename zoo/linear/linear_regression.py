@@ -125,7 +125,7 @@ class LinearRegression(Regressor):
         self._freedom = design.n - self.rank_ - int(self.fit_intercept)
         sigma = np.sqrt(squares / self._freedom) if self._freedom > 0 else squares * np.nan
         self.sigma_ = sigma if y.ndim == 2 else float(sigma[0])
-        if not self._factor:  # descent leaves no factor behind: keep what one needs
+        if not self._factor and design.d <= 2 * ls.SMALL_SIDE:  # descent leaves no factor behind
             v, V = np.linalg.eigh(ls.on_host(design.equations()[0]))
             kept = v > v[-1] * len(v) * np.finfo(v.dtype).eps
             self._factor = (V[:, kept] / np.sqrt(v[kept]),)
@@ -138,6 +138,8 @@ class LinearRegression(Regressor):
                 "'auto' or 'cholesky'."
             )
         tall = design.d <= design.n - self.fit_intercept
+        if self.solver == "auto" and design.sparse and min(design.n, design.d) > ls.SMALL_SIDE:
+            return self._solve_large(design), None
         if self.solver in ("auto", "cholesky") and tall:
             solved = ls.solve_normal(design)
             if solved is not None:
@@ -152,7 +154,9 @@ class LinearRegression(Regressor):
                 self._factor, self.rank_ = (root,), int(kept.sum())
                 return root @ (root.T @ design.back(design.Y)), None
         found = None
-        if self.solver in ("auto", "cholesky") and not tall:
+        # near a square the smallest eigenvalues are too small for the n x n equations
+        fits = self.solver == "auto" and (design.sparse or 4 * design.n < 3 * design.d)
+        if not tall and (fits or self.solver == "cholesky"):
             found = ls.solve_wide(design)
         if found is None and self.solver == "cholesky":
             raise ValueError(
@@ -164,6 +168,19 @@ class LinearRegression(Regressor):
         beta, self.rank_, root = found
         self._factor = (ls.on_host(root),)
         return beta, None
+
+    def _solve_large(self, design: ls.Design) -> Any:
+        beta, self.n_iter_, done = ls.solve_conjugate(design, max_iter=self.max_iter)
+        self.n_iter_ = max(1, self.n_iter_)
+        self.rank_ = min(design.n - self.fit_intercept, design.d)
+        if not done:
+            warnings.warn(
+                f"LinearRegression: no convergence in max_iter={self.max_iter} conjugate gradients on "
+                "the sparse X; scale its columns, raise max_iter, or use Ridge.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        return beta
 
     def _decompose(self, design: ls.Design) -> tuple[Any, int, Any]:
         A, B = design.rooted_copy()
@@ -177,6 +194,10 @@ class LinearRegression(Regressor):
                 ConvergenceWarning,
                 stacklevel=6,
             )
+        if self.solver == "auto" and design.in_blocks:
+            found = ls.solve_gelsd(A, B)
+            if found[1] < design.d:
+                return found
         return ls.solve_svd(A, B)
 
     def _descend(self, design: ls.Design, put: Any, steps: Steps) -> Any:
@@ -222,6 +243,11 @@ class LinearRegression(Regressor):
             raise ValueError(
                 f"LinearRegression: X has rank {self.rank_} < {d} columns, so that "
                 "single coefficients have no standard error; drop columns or use Ridge."
+            )
+        if not self._factor:
+            raise ValueError(
+                f"LinearRegression: standard errors need the inverse of a {d} x {d} matrix, which was not "
+                "made for a sparse X or by descent on so many columns; use fewer, or a dense X."
             )
         return self._factor[0] if len(self._factor) == 1 else ls.inverse_root(*self._factor)
 

@@ -34,8 +34,9 @@ class LogisticRegression(Classifier):
     fit_intercept : bool, default=True
         Whether to fit the constants.
     solver : {"auto", "newton", "lbfgs", "gradient_descent", "momentum", "sgd"}, default="auto"
-        "newton" reweights least squares; "lbfgs" starts from the optimum and the curvature of a
-        sample of the rows. "auto" takes newton for small problems, else lbfgs. An l1 penalty has
+        "newton" reweights least squares; "lbfgs" takes start and curvature from a sample
+        of the rows, or, with few rows for its columns, works in the space of the rows or without
+        curvature. "auto" takes newton for small problems, else lbfgs. An l1 penalty has
         a proximal Newton solver of its own and takes "auto" alone.
     lr : float or None, default=None
         Step of the last three solvers; None is one over the largest curvature.
@@ -160,14 +161,12 @@ class LogisticRegression(Classifier):
         if self.solver == "sgd":
             rng = self._random_source()
             return _logistic.sgd(*budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size)
-        size = problem.k * (problem.d + 1)
-        small = size <= 200 and problem.n <= 2000
-        if self.solver == "newton" or (self.solver == "auto" and small):
+        if self.solver == "newton":
             return _logistic.newton(*budget)
-        n, d = problem.n, problem.d
-        if not problem.sparse and 50 < n < d and n <= 4000 and problem.lam > 0:
-            return _logistic.in_row_space(*budget)
-        return _logistic.preconditioned(*budget)
+        solve = _logistic.choose(problem)
+        if self.solver == "lbfgs" and solve is _logistic.newton:
+            solve = _logistic.preconditioned
+        return solve(*budget)
 
     def _separates(self, problem: Any, theta: np.ndarray) -> bool:
         """Tell whether theta proves that an unpenalised fit has no optimum."""

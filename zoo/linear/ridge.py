@@ -1,8 +1,10 @@
 """Ridge regression."""
 
+import warnings
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from zoo.base import Regressor
 from zoo.inputs import Input, Table
@@ -78,9 +80,22 @@ class Ridge(Regressor):
     def _output(self, X: Any) -> np.ndarray:
         return X @ self.coef_.T + self.intercept_
 
+    def _solve_large(self, design: ls.Design) -> Any:
+        beta, n_iter, done = ls.solve_conjugate(design, self.alpha)
+        if not done:
+            warnings.warn(
+                f"Ridge: no convergence in {n_iter} conjugate gradients on the sparse X; raise alpha, "
+                "scale the columns of X or use solver='cholesky'.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        return beta
+
     def _solve(self, design: ls.Design) -> Any:
         if self.solver == "svd" and design.sparse:
             raise ValueError("Ridge: solver='svd' would make the sparse X dense; use 'auto' or 'cholesky'.")
+        if self.solver == "auto" and design.sparse and min(design.n, design.d) > ls.SMALL_SIDE:
+            return self._solve_large(design)
         if self.solver != "svd":
             found = ls.solve_normal(design, self.alpha)
             if found is not None:
