@@ -45,29 +45,34 @@ def empty_model():
 
 def join_trees(model, trees, outputs, bins):
     """Append grown trees to a model: bins become thresholds; ``outputs`` says what each adds to."""
-    parts = {name: [a] for name, a in model.items()}
-    start, n_sets = len(model["left"]), len(model["sets"])
-    edges = [np.append(e, np.inf) for e in bins.edges]
-    for tree, output in zip(trees, outputs, strict=True):
-        inner = tree.feature >= 0
-        is_set = inner & (bins.is_cat[tree.feature] != 0)
-        threshold = np.full(len(tree.left), np.inf)
-        for i in np.flatnonzero(inner & ~is_set):
-            threshold[i] = edges[tree.feature[i]][tree.bin[i]]
-        set_at = np.full(len(tree.left), -1, np.int32)
-        set_at[is_set] = n_sets + np.arange(is_set.sum())
-        parts["root"].append([start])
-        parts["output"].append([output])
-        parts["depth"].append([tree.depth.max()])
-        parts["left"].append(tree.left + np.int32(start))
-        parts["threshold"].append(threshold)
-        parts["set_at"].append(set_at)
-        parts["sets"].append(tree.set[is_set])
-        for name in ("feature", "missing_left", "value", "gain", "weight", "count"):
-            parts[name].append(getattr(tree, name))
-        start += len(tree.left)
-        n_sets += int(is_set.sum())
-    return {name: np.concatenate(p).astype(model[name].dtype) for name, p in parts.items()}
+    if not trees:
+        return model
+    sizes = np.array([len(tree.left) for tree in trees])
+    root = len(model["left"]) + np.cumsum(sizes) - sizes
+    new = {name: np.concatenate([getattr(tree, name) for tree in trees]) for name in _COPIED}
+    feature = new["feature"]
+    is_set = (feature >= 0) & (bins.is_cat[feature] != 0)
+    number = (feature >= 0) & ~is_set
+    edges = np.full((len(bins.edges), max(len(e) for e in bins.edges) + 1), np.inf)
+    for j, e in enumerate(bins.edges):
+        edges[j, : len(e)] = e
+    threshold = np.full(len(feature), np.inf)
+    threshold[number] = edges[feature[number], new["bin"][number]]
+    set_at = np.full(len(feature), -1, np.int32)
+    set_at[is_set] = len(model["sets"]) + np.arange(is_set.sum())
+    new |= {
+        "root": root,
+        "output": np.asarray(outputs),
+        "depth": np.maximum.reduceat(np.concatenate([tree.depth for tree in trees]), root - root[0]),
+        "left": new["left"] + np.repeat(root, sizes),
+        "threshold": threshold,
+        "set_at": set_at,
+        "sets": np.concatenate([tree.set for tree in trees])[is_set],
+    }
+    return {name: np.concatenate([a, new[name].astype(a.dtype)]) for name, a in model.items()}
+
+
+_COPIED = ("left", "feature", "bin", "missing_left", "value", "gain", "weight", "count")
 
 
 def cut_model(model, first, last):
