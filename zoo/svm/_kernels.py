@@ -146,6 +146,68 @@ def _scatter(S, out, slots):
 
 
 @njit(cache=True, nogil=True)
+def _swap(A, i, j):
+    for k in range(A.shape[1]):
+        A[i, k], A[j, k] = A[j, k], A[i, k]
+
+
+@njit(cache=True, nogil=True)
+def _bring_forward(Z, norms, order, place, picked, done):
+    """Swap the variables `picked` into the positions from `done` on."""
+    for r in range(picked.shape[0]):
+        i, j = done + r, place[picked[r]]
+        if i != j:
+            _swap(Z, i, j)
+            norms[i], norms[j] = norms[j], norms[i]
+            order[i], order[j] = order[j], order[i]
+            place[order[i]], place[order[j]] = i, j
+
+
+@njit(cache=True, nogil=True)
+def _place_and_mirror(S, rows, order, picked, done):
+    """Put S where its columns belong, and copy what the rows made before know of the new ones."""
+    m = picked.shape[0]
+    for r in range(m):
+        s, o = S[r], rows[done + r]
+        for k in range(s.shape[0]):
+            o[order[done + k]] = s[k]
+    for start in range(0, done, 64):
+        end = min(start + 64, done)
+        for r in range(m):
+            o, p = rows[done + r], picked[r]
+            for c in range(start, end):
+                o[order[c]] = rows[c, p]
+
+
+class Halves:
+    """Rows of a kernel matrix that is kept whole, so that no entry is computed twice.
+
+    The points whose rows are made stand first, in the order in which they came, which is also the
+    order of the rows: one product then makes new rows against the points that have none yet, and
+    the rest is in the rows that are there. Z and its norms are reordered in place, so the kernel
+    itself is not to be asked any more.
+    """
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        if np.shares_memory(kernel.Z, kernel.raw):
+            kernel.Z = kernel.Z.copy()
+        self.order, self.place = np.arange(kernel.n), np.arange(kernel.n)
+
+    def rows(self, index, out, slots):
+        """As `Kernel.rows`; the slots are those that follow the rows made before."""
+        kernel, m, done = self.kernel, index.size, int(slots[0])
+        Z, norms = kernel.Z, kernel.norms
+        _bring_forward(Z, norms, self.order, self.place, index, done)
+        S = np.empty((m, kernel.n - done), kernel.dtype)
+        some = np.arange(m)
+        part = copy(kernel)
+        part.Z, part.norms, part.n = Z[done:], norms[done:], kernel.n - done
+        part._finish(Z[done : done + m], norms[done : done + m], S, some, S=S)
+        _place_and_mirror(S, out, self.order, index, done)
+
+
+@njit(cache=True, nogil=True)
 def _csr_products(data, indices, indptr, A, out):
     """out[r, k] = <A[r], row k of the CSR matrix>, A dense."""
     for k in range(indptr.shape[0] - 1):
@@ -209,6 +271,11 @@ class Kernel:
         if arrays.xp is not np and not self.sparse:
             self.arrays = arrays
             self.there = arrays.put(self.Z), arrays.put(self.norms)
+
+    def can_halve(self):
+        """Whether entries are dear enough, and named, to be worth looking up instead of computing."""
+        named = not callable(self.kind) and self.kind != "precomputed"
+        return named and not self.sparse and self.there is None and self.width >= 256
 
     def in_double(self):
         """The same kernel in float64."""

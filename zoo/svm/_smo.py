@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from zoo.svm._kernels import Kernel
+from zoo.svm._kernels import Halves, Kernel
 
 _MATH = {"nnan", "nsz", "arcp", "contract"}
 _BLOCK = 1024
@@ -242,6 +242,24 @@ def _worst(F, up, dn, slot, wanted, least, most, picked):
     return c
 
 
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _gather_near(F, up, dn, slot, least, most, picked):
+    """Replace the picks by violators near the first, if there are enough. Returns how many."""
+    n, B = F.shape[0], picked.shape[0]
+    found, c = np.empty(B, np.int64), 1
+    found[0] = picked[0]
+    start = picked[0] // (4 * B) * 4 * B
+    for k in range(start, min(start + 4 * B, n)):
+        x = max(most - F[k] - up[k], F[k] + dn[k] - least)
+        if x > 0.0 and slot[k] < 0 and k != picked[0] and c < B:
+            found[c] = k
+            c += 1
+    if c < B // 2:
+        return B
+    picked[:c] = found[:c]
+    return c
+
+
 def _batch_width(d, free):
     """Rows to make at once: what a matrix product wants while the cache has room, then fewer.
 
@@ -402,6 +420,9 @@ def smo(
     # with room for every row there is nothing to win: full passes are cheap beside lost rows
     shrinking = shrinking and n >= 2000 and cache.capacity < 0.6 * n
     active, local = everything, kernel
+    halves = cache.capacity == n and kernel.can_halve()
+    if halves:
+        local = Halves(kernel)
     history: list[tuple[np.ndarray, np.ndarray]] = []
     u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
     up, dn = np.empty(n), np.empty(n)
@@ -454,28 +475,33 @@ def smo(
             width = _batch_width(d, cache.capacity - cache.filled)
             picked = np.empty(width, np.int64)
             count = _worst(F, up, dn, cache.slot, want, state[2], state[3], picked)
+            # entries are quick to look up for neighbours, which is worth more than the best choice
+            # once it is plain that most rows will be wanted
+            if halves and count == width and cache.filled > 0.4 * n:
+                count = _gather_near(F, up, dn, cache.slot, state[2], state[3], picked)
             cache.fetch(local, picked[:count], int(state[0]), clock[0])
         if state[1] < 0.99 * best:
             best, next_doubt = state[1], int(clock[1]) + patience
         elif clock[1] >= next_doubt:
             best, next_doubt = np.inf, int(clock[1]) + patience
             exact = kernel.in_double() if kernel.dtype == np.float32 else kernel
-            u_all, F_all = _restore(kernel, u_all, F_all, active, u, F, history)
-            F, moved = np.array(q, dtype=np.float64), np.flatnonzero(u_all)
-            _add_products(exact, F, everything, moved, u_all[moved])
-            rounded = np.abs(F - F_all).max() > 0.1 * state[1]
-            if rounded and exact is kernel:
-                status = "rounding"
-                break
-            if rounded:
-                kernel, F_all, diag_all = exact, F, exact.diagonal()
-            cache = _Cache(n, cache_size, kernel.dtype)
-            u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
-            history, active, local = [], everything, kernel
-            up, dn = np.empty(n), np.empty(n)
-            _slopes(u, lo_a, hi_a, eps, up, dn)
-            state[:] = -1.0, np.inf, 0.0, 0.0
-            next_look = int(clock[1]) + every
+            now, kept = _restore(kernel, u_all.copy(), F_all.copy(), active, u, F, history)
+            true, moved = np.array(q, dtype=np.float64), np.flatnonzero(now)
+            _add_products(exact, true, everything, moved, now[moved])
+            if np.abs(true - kept).max() > 0.1 * state[1]:
+                u_all, F_all, history, active = now, true, [], everything
+                u, F, lo_a, hi_a = u_all, F_all, lo, hi
+                if exact is kernel:
+                    status = "rounding"
+                    break
+                kernel = local = exact
+                halves = False
+                diag = diag_all = exact.diagonal()
+                cache = _Cache(n, cache_size, kernel.dtype)
+                up, dn = np.empty(n), np.empty(n)
+                _slopes(u, lo_a, hi_a, eps, up, dn)
+                state[:] = -1.0, np.inf, 0.0, 0.0
+                next_look = int(clock[1]) + every
         if time_limit is not None and time.monotonic() - started > time_limit:
             status = "time_limit"
             break
