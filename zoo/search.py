@@ -771,7 +771,9 @@ def count_trials(candidate: Candidate, plan: Plan) -> int:
                 "kind='random'."
             )
         return math.prod(sizes) + plan.as_given
-    return plan.n_iter
+    if plan.kind == "optuna":
+        return plan.n_iter
+    return plan.as_given + _drawn(candidate.space, plan.n_iter - plan.as_given)
 
 
 def _settings(candidate: Candidate, plan: Plan, seed: int, n_train: int, n_classes: int) -> _Settings:
@@ -792,9 +794,15 @@ def _settings(candidate: Candidate, plan: Plan, seed: int, n_train: int, n_class
 
 def _draws(candidate: Candidate, n: int, seed: int) -> list[Mapping[str, Any]]:
     space = dict(candidate.space)
-    if not any(hasattr(v, "rvs") for v in space.values()):
-        n = min(n, math.prod(len(v) for v in space.values()))
+    n = _drawn(space, n)
     return list(ParameterSampler(space, n, random_state=seed)) if n else []
+
+
+def _drawn(space: Mapping[str, Any], n: int) -> int:
+    """Say how many settings are drawn: lists are drawn from without putting back."""
+    if any(hasattr(v, "rvs") for v in space.values()):
+        return n
+    return min(n, math.prod(len(v) for v in space.values()))
 
 
 def _halve(drawn: list[Mapping[str, Any]], plan: Plan, n_rows: int, n_classes: int) -> _Settings:

@@ -31,7 +31,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from zoo.neural import blocks, optim, schedules
+from zoo.neural import blocks, optim, parallel, schedules
 from zoo.neural._dense import DensePath
 from zoo.neural._lean import backward
 from zoo.neural._rows import (
@@ -401,6 +401,9 @@ class Trainer(NeuralNet):
         datasets = {"dataset_train": train, "dataset_valid": valid}
 
         self.loop_.guard = self._draws_unknown()
+        share = self.loop_.share = parallel.current()
+        if share is not None:
+            share.begin(self, get_len(train))
         for _ in range(epochs) if self.steps is None else self.steps(epochs, "epoch"):
             try:
                 self.notify("on_epoch_begin", **datasets)
@@ -411,6 +414,8 @@ class Trainer(NeuralNet):
                     step_fn=self.train_step,
                     **fit_params,
                 )
+                if share is not None:
+                    share.end_epoch(self)
                 self.run_single_epoch(
                     iterator_valid,
                     training=False,
@@ -500,7 +505,13 @@ class Trainer(NeuralNet):
         return step
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Compute output, loss and gradients of one batch."""
+        """Compute output, loss and gradients of one batch, with the other processes of a group."""
+        share = self.loop_.share
+        if share is None:
+            return self._gradients(batch, **fit_params)
+        return share.step(self, batch, fit_params)
+
+    def _gradients(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         loop = self.loop_
         self._set_training(True)
         Xi, yi = unpack_data(batch)
@@ -836,6 +847,8 @@ class _Loop:
         # Whether a step needs no closure, and whether gradients of the last one may be replaced.
         self.direct = False
         self.replace = False
+        # The part of this process in a group that shares each batch.
+        self.share: parallel.Share | None = None
 
 
 class _Stop(KeyboardInterrupt):
