@@ -292,7 +292,7 @@ def importances(columns: Sequence[Json], of: Sequence[Json]) -> Markup:
             f'<rect x="0" y="{y}" width="{width}" height="{row}" fill="transparent"/>'
             f'<text x="2" y="{y + 15}">{escape(_short(c["column"], 36))}</text>'
             f'<text x="{width - 2}" y="{y + 15}" text-anchor="end" opacity=".75">{said}</text>'
-            f'<rect x="{a:.1f}" y="{y + 22}" width="{max(b - a, 1):.1f}" height="8" '
+            f'<rect x="{a:.1f}" y="{y + 22}" width="{b - a:.1f}" height="8" '
             f'style="fill:{colour(0 if mean > 0 else 1)}"/>'
             f'<path d="M{scale(mean - std):.1f} {y + 26}H{scale(mean + std):.1f}" stroke="currentColor" '
             'stroke-width="1.5" opacity=".65"/></g>'
