@@ -14,6 +14,9 @@ import numpy as np
 from numba import njit
 from scipy import linalg
 
+# Passes before each Newton step, which gets ahead where many columns are at work.
+PASSES = 100
+
 _MATH = {"nnan", "nsz", "arcp", "contract", "reassoc"}
 
 
@@ -524,11 +527,11 @@ def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
             alive |= b != 0
         work = np.flatnonzero(chosen)
         local = gap
-        for inner in range(30):
+        for inner in range(200):
             # a single move of this size changes the objective by half its square
-            share = data.haste * 0.2**inner
+            share = data.haste * 0.2 ** min(inner, 30)
             step = np.sqrt(share * max(local, goal) / max(1, work.size))
-            sweeps += data.descend(b, c, work, lam1, lam2, step, max_sweeps - sweeps)
+            sweeps += data.descend(b, c, work, lam1, lam2, step, min(max_sweeps - sweeps, PASSES))
             if inner:
                 _newton_on_support(data, b, c, lam1, lam2)
             local = duality_gap(data, b, c, chosen, lam1, lam2)[0]
@@ -553,7 +556,7 @@ def path(data, t, lams, ratio, tol, max_sweeps):
     data.start(t)
     out = np.empty((len(lams), data.d), b.dtype)
     gaps, most = np.empty(len(lams)), 0
-    if isinstance(data, Gram) and data.d <= 300:
+    if isinstance(data, Gram) and data.d <= 500:
         lams = np.asarray(lams, np.float64)
         q = np.ascontiguousarray(data.q)
         most = _path_gram(data.G, q, data.yy, lams, ratio, tol, max_sweeps, out, gaps)

@@ -360,6 +360,10 @@ def solve_normal(design, alpha=0.0):
     for rough in (True, False) if rough_first else (False,):
         if wide:
             A, c = design.rough_dual() if rough else design.dual(), design.rooted(design.Y)
+            if design.intercept and A is not None:
+                # centring makes sqrt(w) a null vector of A and orthogonal to c: there A may be anything
+                null = design.rooted(0 * design.Y[:, :1] + 1)[:, 0]
+                A += _outer(null, null * (float(A.diagonal().mean()) / design.total))
         else:
             A, c = design.rough_equations() if rough else design.equations()
         factor = None if A is None else SPD(_raise_diagonal(A, alpha))

@@ -184,7 +184,8 @@ class LinearRegression(Regressor):
 
     def _decompose(self, design: ls.Design) -> tuple[Any, int, Any]:
         A, B = design.rooted_copy()
-        found = ls.solve_qr(A, B) if self.solver in ("auto", "qr") else None
+        square = design.d > design.n - self.fit_intercept
+        found = ls.solve_qr(A, B) if self.solver == "qr" or (self.solver == "auto" and not square) else None
         if found is not None:
             return found
         if self.solver == "qr":
