@@ -42,13 +42,21 @@ def _arrays(machine: Any) -> Arrays:
     return arrays_on(machine.device, np.dtype(np.float32))
 
 
+def kernel_of(machine: Any, X: Any, gamma: float, *, one_class: bool = False) -> Kernel:
+    """The kernel of a machine on its training rows, for the solvers."""
+    # the dual variables of a one-class problem do not sum to zero: shifting X would change it
+    centre = machine.kernel == "rbf" or not (one_class or getattr(machine, "solver", "") == "dual_ascent")
+    constants = (machine.kernel, gamma, machine.coef0, machine.degree)
+    return Kernel(X, *constants, centre=centre, arrays=_arrays(machine))
+
+
 def spread(machine: Any, X: Any, hi: np.ndarray, mass: float) -> np.ndarray:
     """A start for a one-class problem: the weight `mass` on the rows in the thinnest places.
 
     How thin a place is, a few hundred rows tell: outliers score low whatever the support.
     """
     n = X.shape[0]
-    kernel = Kernel(X, machine.kernel, machine.gamma_, machine.coef0, machine.degree)
+    kernel = kernel_of(machine, X, machine.gamma_, one_class=True)
     some = np.unique(np.linspace(0, n - 1, min(n, 256)).astype(np.int64))
     block = np.empty((32, n), np.float32)
     density = np.zeros(n)
@@ -74,8 +82,12 @@ def solve(
     u: np.ndarray | None = None,
     eps: float = 0.0,
     pause: Callable[..., bool] | None = None,
+    kernel: Kernel | None = None,
 ) -> Solution:
-    """Solve one dual problem with the solver that the machine asks for."""
+    """Solve one dual problem with the solver that the machine asks for.
+
+    `kernel` is that of X where it is there already, and X may be None then unless it is linear.
+    """
     name, method = type(machine).__name__, getattr(machine, "solver", "auto")
     budget = {
         "tol": machine.tol,
@@ -84,16 +96,13 @@ def solve(
         "pause": pause,
         "time_limit": machine.time_limit,
     }
-    # the dual variables of a one-class problem do not sum to zero: shifting X would change it
-    centre = machine.kernel == "rbf" or (u is None and method != "dual_ascent")
-    kernel = Kernel(
-        X, machine.kernel, gamma, machine.coef0, machine.degree, centre=centre, arrays=_arrays(machine)
-    )
+    if kernel is None:
+        kernel = kernel_of(machine, X, gamma, one_class=u is not None)
     if method == "dual_ascent":
         answer = dual_ascent(kernel, q, lo, hi, **budget)
     else:
         start: dict[str, Any] = {"u": u}
-        n, d = X.shape
+        n, d = kernel.n, kernel.width
         linear = machine.kernel == "linear" and not sparse.issparse(X)
         finite = bool(np.isfinite(hi).all() and np.isfinite(lo).all())
         if method == "interior_point" and not (linear and finite and u is None):

@@ -190,7 +190,7 @@ class Halves:
 
     def __init__(self, kernel):
         self.kernel = kernel
-        if np.shares_memory(kernel.Z, kernel.raw):
+        if np.may_share_memory(kernel.Z, kernel.raw):
             kernel.Z = kernel.Z.copy()
         self.order, self.place = np.arange(kernel.n), np.arange(kernel.n)
 
@@ -280,7 +280,8 @@ class Kernel:
     def in_double(self):
         """The same kernel in float64."""
         given = (self.raw, self.kind, self.gamma, self.coef0, self.degree)
-        return Kernel(*given, dtype=np.float64, centre=self._centre, arrays=self.arrays)
+        whole = Kernel(*given, dtype=np.float64, centre=self._centre, arrays=self.arrays)
+        return whole if self.columns is None else whole.subset(self.columns)
 
     def subset(self, index):
         """The same kernel with only the columns `index`."""
@@ -289,8 +290,8 @@ class Kernel:
         part = copy(self)
         part.n = index.size
         part._buffer = np.empty(0, self.dtype)
+        part.columns = index if self.columns is None else self.columns[index]
         if self.kind == "precomputed":
-            part.columns = index if self.columns is None else self.columns[index]
             return part
         part.Z = self.Z[index]
         if not callable(self.kind):

@@ -122,47 +122,39 @@ class SVC(Classifier, KernelMachine):
         from joblib import effective_n_jobs
         from threadpoolctl import threadpool_limits
 
+        from zoo.svm._dual import kernel_of
+
+        kernel = kernel_of(self, X, self.gamma_)
         threads = min(effective_n_jobs(self.n_jobs), len(pairs))
         if threads == 1:
             for pair in pairs:
-                yield self._solve_pair(X, y, price, pair, None)
+                yield self._solve_pair(X, y, price, pair, None, kernel)
             return
         from concurrent.futures import ThreadPoolExecutor
 
         with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda pair: self._solve_pair(X, y, price, pair, None), pairs)
+            yield from pool.map(lambda pair: self._solve_pair(X, y, price, pair, None, kernel), pairs)
 
-    def _solve_pair(self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any) -> Any:
+    def _solve_pair(
+        self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any, kernel: Any = None
+    ) -> Any:
         """Solve for one pair; the first class is the positive one. Returns rows and solution."""
-        from zoo.svm._dual import solve
+        from zoo.svm._dual import kernel_of, solve
 
-        index = np.flatnonzero((y == pair[0]) | (y == pair[1])) if len(self.classes_) > 2 else None
-        if index is not None:
-            X = X[np.ix_(index, index)] if self.kernel == "precomputed" else X[index]
-            y, price = y[index], price[index]
+        if kernel is None:
+            index, kernel = None, kernel_of(self, X, self.gamma_)
+        else:
+            index = np.flatnonzero((y == pair[0]) | (y == pair[1]))
+            X = X[index] if self.kernel == "linear" else None
+            y, price, kernel = y[index], price[index], kernel.subset(index)
         s = np.where(y == pair[0], 1.0, -1.0)
         lo, hi = np.where(s > 0, 0.0, -price), np.where(s > 0, price, 0.0)
         if np.isinf(self.C):
-            pause = self._until_hopeless(s, X, pause)
-        answer = solve(self, X, self.gamma_, -s, lo, hi, pause=pause)
+            pause = _until_hopeless(s, kernel, pause)
+        answer = solve(self, X, self.gamma_, -s, lo, hi, pause=pause, kernel=kernel)
         if answer.status == "unbounded":
             raise ValueError(_INSEPARABLE)
         return index, answer
-
-    def _until_hopeless(self, s: np.ndarray, X: Any, pause: Any) -> Any:
-        """Watch the distance of the two hulls: no margin is left when it vanishes."""
-        from zoo.svm._kernels import Kernel
-
-        size = float(np.mean(Kernel(X, self.kernel, self.gamma_, self.coef0, self.degree).diagonal()))
-
-        def watch(n_iter: int, gap: float, u: Any, F: Any) -> bool:
-            if u is not None:
-                mass = float(np.abs(u).sum()) / 2
-                if mass > 0 and float(u @ (F + s)) / mass**2 < 1e-6 * size:
-                    raise ValueError(_INSEPARABLE)
-            return pause is not None and pause(n_iter, gap, u, F)
-
-        return watch
 
     def _keep(self, p: int, pair: tuple[int, int], found: Any, duals: Any, rows: Any) -> None:
         index, answer = found
@@ -221,6 +213,20 @@ _INSEPARABLE = (
     "hulls of the two classes touch to working precision); give a finite C, or a kernel with a "
     "larger gamma."
 )
+
+
+def _until_hopeless(s: np.ndarray, kernel: Any, pause: Any) -> Any:
+    """Watch the distance of the two hulls: no margin is left when it vanishes."""
+    size = float(np.mean(kernel.diagonal()))
+
+    def watch(n_iter: int, gap: float, u: Any, F: Any) -> bool:
+        if u is not None:
+            mass = float(np.abs(u).sum()) / 2
+            if mass > 0 and float(u @ (F + s)) / mass**2 < 1e-6 * size:
+                raise ValueError(_INSEPARABLE)
+        return pause is not None and pause(n_iter, gap, u, F)
+
+    return watch
 
 
 def _one_vs_rest(s: np.ndarray, pairs: list[tuple[int, int]], k: int) -> np.ndarray:
