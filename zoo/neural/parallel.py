@@ -18,6 +18,7 @@ launcher) and let each run ``with parallel.group(): model.fit(X, y)``.
 import contextlib
 import multiprocessing
 import os
+import pickle
 import sys
 import tempfile
 import traceback
@@ -238,7 +239,7 @@ def _collected(ends: list[Connection], workers: list[Any]) -> Any:
             assert isinstance(end, Connection)
             rank = waiting.pop(end)
             try:
-                error, text, result = end.recv()
+                error, text, result = pickle.loads(end.recv_bytes())
             except EOFError:
                 workers[rank].join()
                 raise RuntimeError(
@@ -274,15 +275,14 @@ def _work(end: Connection, task: tuple[Any, ...]) -> None:
             estimator.fit(X, y, **fit_params)
         if cuda:
             estimator.set_params(**dict.fromkeys(cuda, "cuda"))
-        end.send((None, None, estimator if rank == 0 else None))
+        # Pickled here: multiprocessing would pass tensors in memory that ends with this process.
+        end.send_bytes(pickle.dumps((None, None, estimator if rank == 0 else None)))
     except Exception as error:
-        end.send((_sendable(error), traceback.format_exc(), None))
+        end.send_bytes(pickle.dumps((_sendable(error), traceback.format_exc(), None)))
 
 
 def _sendable(error: Exception) -> Exception:
     """Return the error, or one like it where it cannot be sent to another process."""
-    import pickle
-
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
