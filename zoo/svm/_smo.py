@@ -429,7 +429,8 @@ def smo(
     _slopes(u, lo_a, hi_a, eps, up, dn)
     state = np.array([-1.0, np.inf, 0.0, 0.0])
     clock = np.zeros(3, np.int64)
-    d = kernel.width
+    # a device wants many rows at a time
+    d = kernel.width if kernel.there is None else 1000
     every = min(n, 1000)
     next_look, next_pause = every, 1000
     finishing = False
