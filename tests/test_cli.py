@@ -314,3 +314,53 @@ def test_import_zoo_imports_nothing_heavy():
     runs = [run("-c", COST.format("import zoo")).stderr.split() for _ in range(3)]
     assert [heavy for _, *heavy in runs] == [[], [], []]
     assert min(float(seconds) for seconds, *_ in runs) < 0.05
+
+
+# -- new and schema ---------------------------------------------------------------------------------
+
+
+def test_new_prints_a_spec(capsys):
+    from zoo.spec import read
+
+    assert main(["new", "load_wine"]) == 0
+    spec = read(capsys.readouterr().out)
+    assert spec.data.sklearn.name == "load_wine"
+
+
+def test_new_writes_a_spec_beside_other_things(capsys, tmp_path, monkeypatch):
+    from zoo.spec import read
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(40)))
+    assert main(["new", "rows.csv", "--target", "b", "--out", "specs/rows.yaml"]) == 0
+    assert "specs/rows.yaml is written" in capsys.readouterr().out
+    assert read(tmp_path / "specs" / "rows.yaml").load_data().target == "b"
+    assert main(["new", "rows.csv", "--out", "specs/rows.yaml"]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["gone.csv"], "does not exist"),
+        (["rows.csv", "--target", "c"], "there is no column 'c'"),
+        (["rows.csv", "--out", "gone/x.yaml"], "cannot be written"),
+    ],
+)
+def test_new_says_what_is_wrong(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(40)))
+    assert main(["new", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("zoo: ")
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_schema_is_json(capsys):
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert "Ridge" in schema["$defs"]["estimators"]

@@ -23,6 +23,9 @@ from zoo.registry import (
     leaf_modules,
     leaves_of,
     matching,
+    name_of,
+    resolve,
+    sklearn_estimators,
 )
 
 NAMES = [row["name"] for row in entries()]
@@ -227,3 +230,47 @@ def test_build_of_one_family_keeps_the_rows_of_the_others():
 
 def test_index_ships_with_the_package():
     assert (Path(zoo.__file__).parent / "index.json").is_file()
+
+
+# -- names ------------------------------------------------------------------------------------------
+
+
+def test_names_mean_the_zoos_methods_first():
+    for name in NAMES:
+        assert resolve(name) is find(name)
+        assert name_of(find(name)) == name
+
+
+def test_names_of_scikit_learn():
+    from sklearn.utils import all_estimators as listing
+
+    for name, cls in listing():
+        assert resolve(f"sklearn.{name}") is cls
+        assert resolve(name_of(cls)) is cls
+        assert name_of(cls) == (f"sklearn.{name}" if name in NAMES else name)
+    assert sklearn_estimators()["PCA"] is resolve("PCA")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os.system", "sklearn.linear_model.Ridge", "builtins.eval", "zoo.Ridge", "", "sklearn.", "Ridge ",
+     "BaseEstimator", "__class__", "sklearn.base.clone"],
+)  # fmt: skip
+def test_nothing_else_is_looked_up(name):
+    with pytest.raises(ValueError, match=r"there is no estimator .* name one that there is"):
+        resolve(name)
+
+
+def test_a_close_name_is_suggested():
+    with pytest.raises(ValueError, match="Did you mean 'Ridge'"):
+        resolve("Rigde")
+    with pytest.raises(ValueError, match="Did you mean 'SVC'"):
+        resolve("svc")
+
+
+def test_a_class_of_ones_own_has_no_name():
+    class Ridge:
+        pass
+
+    assert name_of(Ridge) is None
+    assert name_of(dict) is None

@@ -179,6 +179,8 @@ def _new(arguments: argparse.Namespace) -> int:
     out = arguments.out
     if out is not None and os.path.lexists(out):
         raise _Mistake(f"{out} exists already; give another file, or delete it.")
+    if out is not None and not os.path.isdir(os.path.dirname(out) or "."):
+        raise _Mistake(f"{out} cannot be written: there is no such folder; make it, or give another file.")
     try:
         text = propose(arguments.data, arguments.target, folder=os.path.dirname(out) if out else None)
     except SpecError as error:

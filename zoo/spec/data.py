@@ -413,7 +413,7 @@ def read_table(
 ) -> tuple[list[str], Any]:
     """Return the names of the columns, and a function that reads some of them."""
     if form == "parquet":
-        return _parquet(file, rows, place)
+        return _parquet(file, missing, rows, place)
     separator = separator_of(file, separator)
     known = header_of(file, separator, place)
 
@@ -423,7 +423,9 @@ def read_table(
     return known, read
 
 
-def _parquet(file: Path, rows: int | None, place: Place) -> tuple[list[str], Any]:
+def _parquet(
+    file: Path, missing: Sequence[str], rows: int | None, place: Place
+) -> tuple[list[str], Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -448,7 +450,8 @@ def _parquet(file: Path, rows: int | None, place: Place) -> tuple[list[str], Any
             raise place.error(
                 f"{file.name} is damaged ({str(error).splitlines()[0]}); save it again."
             ) from None
-        return (frame if rows is None else frame.iloc[:rows])[names].reset_index(drop=True)
+        frame = (frame if rows is None else frame.iloc[:rows])[names].reset_index(drop=True)
+        return frame.mask(frame.isin(list(missing))) if missing else frame
 
     return known, read
 
@@ -673,14 +676,14 @@ def _divide(spec: Spec, raw: _Raw) -> Data:
             X_test = _as_array(X_test, at)
         if raw.image_shape is None and X.ndim >= 3:
             raw.image_shape = (1, *X.shape[1:]) if X.ndim == 3 else X.shape[1:]
-            X = X.reshape(len(X), -1)
+            X = X.reshape(X.shape[0], -1)
             X_test = None if X_test is None else X_test.reshape(len(X_test), -1)
     if X.shape[1] == 0:
         raise at.error("no column is left to learn from; keep at least one besides the target.")
     place = spec.at("data", "target") if spec.data.target else at
     y, task = check_target(raw.y, spec.task, place)
-    if len(y) != len(X):
-        raise at.error(f"X has {len(X)} rows and y has {len(y)}; they must have as many.")
+    if len(y) != X.shape[0]:
+        raise at.error(f"X has {X.shape[0]} rows and y has {len(y)}; they must have as many.")
     y_test = None if raw.y_test is None else check_target(raw.y_test, task, spec.at("test"), other=True)[0]
     weights = _check_weights(raw.weights, spec)
     groups = _check_groups(raw.groups, spec)

@@ -218,12 +218,12 @@ class DataSource(Section):
         if given and given[0] in ("csv", "parquet") and self.target is None:
             raise place.error("the key 'target' is missing; it must name the column to predict.")
         for name, needs in (
-            ("arrays", "npz"), ("size", "images"), ("separator", "csv"), ("missing", "csv"),
+            ("arrays", "npz"), ("size", "images"), ("separator", "csv"),
         ):  # fmt: skip
             if given and getattr(self, name) and given[0] != needs:
                 raise (place / name).error(f"this has a meaning for {needs} only; delete it.")
         if given and given[0] in ("npz", "images"):
-            for name in ("target", "weights", "groups", "types", "drop", "keep"):
+            for name in ("target", "weights", "groups", "types", "drop", "keep", "missing"):
                 if getattr(self, name):
                     raise (place / name).error(
                         f"{given[0]} has no columns with names; "
@@ -300,7 +300,9 @@ class Columns(Form):
         named: Counter[str] = Counter()
         for key, steps in parts.items():
             selector = key if isinstance(key, str | tuple) else place.key(key)
-            named.update([selector] if isinstance(selector, str) else selector)
+            # A kind and a column of that name are two things.
+            is_kind = isinstance(selector, str) and selector in (*SELECTORS, "rest")
+            named.update([] if is_kind else [selector] if isinstance(selector, str) else selector)
             double = [name for name, n in named.items() if n > 1]
             if double:
                 raise place.source.error(
@@ -315,10 +317,13 @@ class Columns(Form):
 
     def names(self) -> list[str]:
         """Name the columns that are selected by name."""
-        keys = [[key] if isinstance(key, str) else key for key in self.parts]
-        return [n for key in keys for n in key if not (len(key) == 1 and n in (*SELECTORS, "rest"))] + [
-            key[0] for key in self.parts if isinstance(key, tuple) and len(key) == 1 and key[0] in SELECTORS
-        ]
+        names: list[str] = []
+        for key in self.parts:
+            if isinstance(key, tuple):
+                names += key
+            elif key not in (*SELECTORS, "rest"):
+                names.append(key)
+        return names
 
     @classmethod
     def schema(cls, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -168,16 +168,13 @@ def constrained(constraints: Any, required: bool = False) -> Domain:
         return Domain(lambda value: True, "any value", anything=True, required=required)
     made = [make_constraint(c) for c in constraints]
     shown = [c for c in made if not c.hidden and type(c).__name__ not in _NOT_IN_FILES] or made
+    numbers = [c for c in made if type(c).__name__ == "Interval"]
     schemas = [s for c in made if (s := _schema_of_constraint(c)) is not None]
     return Domain(
         accepts=lambda value: any(c.is_satisfied_by(value) for c in made),
         words=" or ".join(dict.fromkeys(str(c) for c in shown)),
         strings=tuple(str(o) for c in made for o in getattr(c, "options", ()) if isinstance(o, str)),
-        integer=all(
-            getattr(c, "type", int).__name__ in ("Integral", "int")
-            for c in made
-            if type(c).__name__ == "Interval"
-        ),
+        integer=bool(numbers) and all(c.type.__name__ == "Integral" for c in numbers),
         anything=any(c.is_satisfied_by(_Nothing()) for c in made),
         required=required,
         schema={"anyOf": schemas} if len(schemas) == len(made) else {},
@@ -416,6 +413,10 @@ def read_value(domain: Domain, value: Any, place: Place) -> Any:
     for form in RANGES:
         if form.fits(value):
             return _read_range(form, domain, value, place)
+    # A parameter of this name holds an estimator, whatever else its domain lets pass.
+    holds_estimator = str(place.path[-1]).endswith("estimator") and value is not None
+    if domain.anything and holds_estimator and Item.fits(value):
+        return Item.read(value, place)
     if domain.accepts(value) or (isinstance(value, list) and domain.accepts(tuple(value))):
         # Where anything passes, a bare word stays a word.
         if domain.anything and isinstance(value, Mapping) and _means_item(value):

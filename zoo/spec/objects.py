@@ -237,8 +237,10 @@ def resolved(spec: Spec, data: Data) -> Spec:
         elif search in ("auto", "none"):
             search = None
         found.append(Contender(name=label, model=item, steps=steps, search=search))
+    splitter, warned = _splitter(spec, data)
+    notes += warned
     spec = replace(
-        spec, steps=(), models=tuple(found), cv=_splitter(spec, data), metrics=_metrics(spec, data),
+        spec, steps=(), models=tuple(found), cv=splitter, metrics=_metrics(spec, data),
         notes=tuple(notes),
     )  # fmt: skip
     kind: Any = _kind(spec, searches) if searches else "none"
@@ -354,7 +356,7 @@ def _check_space(whole: Any, space: Mapping[str, Any], place: Place) -> None:
 # -- folds, metrics, backend ----------------------------------------------------------------------------
 
 
-def _splitter(spec: Spec, data: Data) -> Splitter:
+def _splitter(spec: Spec, data: Data) -> tuple[Splitter, list[str]]:
     if isinstance(spec.cv, Splitter):
         found = spec.cv
     else:
@@ -373,30 +375,26 @@ def _splitter(spec: Spec, data: Data) -> Splitter:
             name = "StratifiedKFold" if classes else "KFold"
             params |= {"shuffle": True} if folds.shuffle else {}
         found = Splitter(name, params)
-    _check_splits(found, spec, data)
-    return found
+    return found, _check_splits(found, spec, data)
 
 
-def _check_splits(splitter: Splitter, spec: Spec, data: Data) -> None:
-    """Cut the rows once, so that what does not go is said before any fit."""
+def _check_splits(splitter: Splitter, spec: Spec, data: Data) -> list[str]:
+    """Cut the rows once, so that what does not go is said before any fit; return what to tell."""
     import warnings
 
     import numpy as np
 
     rows = np.zeros((len(data.y), 1))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
             n = splitter.make(spec.seed).get_n_splits(rows, data.y, data.groups)
             next(iter(splitter.make(spec.seed).split(rows, data.y, data.groups)))
-    except UserWarning as warning:
-        raise spec.at("cv").error(
-            f"{_first_line(warning)} Take fewer folds, or leave the rare classes out."
-        ) from None
     except (TypeError, ValueError) as error:
         raise spec.at("cv").error(f"{_first_line(error)} ({len(data.y)} rows to learn from).") from None
     if n > 10_000:
         raise spec.at("cv").error(f"{splitter.name} makes {n} folds of these rows; take fewer.")
+    return [str(w.message).splitlines()[0] for w in caught]
 
 
 def _first_line(error: BaseException) -> str:
@@ -488,6 +486,9 @@ def plan(spec: Spec, data: Data) -> Plan:
 
 def of(candidates: Sequence[Candidate], plan: Plan | None = None, *, data: Any = None, **keys: Any) -> Spec:
     """Return the spec that makes these candidates and this plan.
+
+    A parameter that is searched has a range in the file, so the value that it has in the candidate is not
+    kept.
 
     Parameters
     ----------

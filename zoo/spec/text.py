@@ -96,6 +96,8 @@ def dotted(path: PathInside) -> str:
     for part in path:
         if part is KEY:
             continue
+        if isinstance(part, tuple):
+            part = f"[{', '.join(part)}]"
         words += f"[{part}]" if isinstance(part, int) and not isinstance(part, bool) else f".{part}"
     return words.removeprefix(".") + ": " if words else ""
 
