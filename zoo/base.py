@@ -737,7 +737,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
         if not (weight > 0).all():
             k = int(weight.argmin())
             raise ValueError(
-                f"class_weight gives the class {known[k]!r} the weight {weight[k]:g}; give every "
+                f"class_weight gives the class {known.tolist()[k]!r} the weight {weight[k]:g}; give every "
                 "class a weight > 0, or leave the rows of that class out."
             )
         factors: np.ndarray = weight[y]

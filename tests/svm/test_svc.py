@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 from sklearn import svm
 from sklearn.datasets import load_digits, load_iris, make_classification
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 
 from zoo.svm.svc import SVC
@@ -207,3 +207,93 @@ def test_float32_stays_float32():
     X, y = problem()
     m = SVC().fit(X.astype(np.float32), y)
     assert m.decision_function(X.astype(np.float32)).dtype == np.float32
+
+
+# -- bad input, budgets and interruptions -------------------------------------------------------
+
+
+def test_rows_of_no_weight_are_left_out_and_support_counts_all_rows():
+    X, y = problem()
+    w = np.tile([1.0, 0.0, 1.0], 100)
+    kw = {"tol": 1e-6}
+    part = SVC(gamma=0.3, **kw).fit(X[w > 0], y[w > 0]).decision_function(X)
+    weighed = SVC(gamma=0.3, **kw).fit(X, y, sample_weight=w)
+    np.testing.assert_array_equal(X[weighed.support_], weighed.support_vectors_)
+    K = rbf_kernel(X, gamma=0.3)
+    given = SVC(kernel="precomputed", **kw).fit(K, y, sample_weight=w)
+    np.testing.assert_array_equal(given.support_, weighed.support_)
+    for found in (weighed.decision_function(X), given.decision_function(K)):
+        np.testing.assert_allclose(found, part, atol=1e-4)
+
+
+def test_class_that_loses_all_its_weight_is_said():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(UserWarning, match="every row of class 1 has weight 0"):
+        m = SVC().fit(X, y, sample_weight=(y != 1).astype(float))
+    assert m.classes_.tolist() == [0, 2]
+    with pytest.raises(ValueError, match="class_weight gives the class 1"):
+        SVC(class_weight={0: 1.0, 1: 0.0, 2: 1.0}).fit(X, y)
+
+
+def test_probabilities_through_calibration():
+    from sklearn.calibration import CalibratedClassifierCV
+
+    X, y = problem()
+    p = CalibratedClassifierCV(SVC(gamma=0.3), cv=3).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert ((p[:, 1] > 0.5) == y).mean() > 0.8
+    assert not hasattr(SVC().fit(X, y), "predict_proba")
+
+
+class Watcher:
+    """Counts thousands of steps and may interrupt or end the fit at one of them."""
+
+    def __init__(self, at=None, error=None):
+        self.seen, self.at, self.error = [], at, error
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, **more):
+        pass
+
+    def on_fit_task_end(self, estimator, context, **more):
+        self.seen.append(int(np.max(estimator.n_iter_)))
+        if self.at is not None and len(self.seen) >= self.at:
+            if self.error is not None:
+                raise self.error
+            return True
+        return False
+
+
+def hard():
+    X, y = problem(n=600, noise=0.4)
+    return SVC(C=1e4, gamma=0.05, tol=1e-6), X, y
+
+
+def test_callbacks_see_progress_and_may_end_the_fit():
+    m, X, y = hard()
+    watcher = Watcher(at=3)
+    m.set_callbacks(watcher)
+    m.fit(X, y)
+    assert 0 < max(watcher.seen) < 10_000
+    assert m.predict(X).shape == y.shape
+
+
+def test_interruption_leaves_what_was_there():
+    m, X, y = hard()
+    m.set_callbacks(Watcher(at=2, error=KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        m.fit(X, y)
+    with pytest.raises(NotFittedError):
+        m.predict(X)
+    before = SVC(gamma=0.1).fit(X, y)
+    s = before.decision_function(X)
+    before.set_params(C=1e4, gamma=0.05, tol=1e-6).set_callbacks(Watcher(at=2, error=KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        before.fit(X, y)
+    before.set_params(C=1.0, gamma=0.1)
+    np.testing.assert_array_equal(before.decision_function(X), s)
