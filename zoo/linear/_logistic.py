@@ -409,9 +409,15 @@ def lbfgs(problem, theta, tol, max_iter, on_step, precondition, memory=12):
     """L-BFGS whose first matrix is the preconditioner's: `precondition(g)` solves M x = g."""
     f, g = problem.value_and_gradient(theta)
     S, Y, R, gamma = [], [], [], 1.0
+    best, since, then = np.inf, 0, f
     for n_iter in range(max_iter + 1):
-        if np.abs(g).max() <= tol:
+        size = float(np.abs(g).max())
+        if size <= tol:
             return Outcome(theta, n_iter, True)
+        if size < 0.9 * best or f < then - 50 * np.finfo(theta.dtype).eps * abs(then):
+            best, since, then = min(best, size), n_iter, f
+        elif n_iter - since > 30:  # neither falls any more: what remains is rounding
+            return Outcome(theta, n_iter, size <= 1e3 * tol)
         if n_iter == max_iter or on_step(theta, n_iter):
             break
         q = g.copy()
