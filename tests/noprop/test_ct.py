@@ -64,7 +64,22 @@ def test_digits_and_few_steps_against_many(fitted, digits):
     assert abs(few - many) < 0.01
 
 
-@pytest.mark.parametrize("sampler", ["sde", "ddim"])
+def test_the_ode_is_solved_exactly_for_a_guess_that_stays():
+    import torch
+
+    module = module_of()
+    u = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+    module.guess = lambda output: u.expand(len(output), -1)
+    z0 = torch.tensor([0.4, -1.0, 0.1], dtype=torch.float64)
+    states, _ = module.walk(torch.zeros(2, 1, 1, 3, dtype=torch.float64), "ode", 1, z0, None, 1e-6)
+    first, last = 1e-3 / 1.001, 100 / 101
+    # The noise in z_0 keeps its direction and shrinks.
+    noise = (z0 - first**0.5 * u) / (1 - first) ** 0.5
+    expected = last**0.5 * u + (1 - last) ** 0.5 * noise
+    torch.testing.assert_close(states[-1][0], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", ["sde", "ddim", "ode"])
 def test_other_samplers(fitted, digits, sampler):
     _, X_test, _, y_test = digits
     fitted.set_params(sampler=sampler, n_samples=3)
@@ -73,7 +88,7 @@ def test_other_samplers(fitted, digits, sampler):
 
 
 @pytest.mark.parametrize(
-    "options", [{"embedding": "learned"}, {"noise_schedule": "cosine", "head": "nearest"}]
+    "options", [{"embedding": "learned"}, {"noise_schedule": "cosine", "head": "radial"}]
 )
 def test_options_learn_digits(digits, options):
     X, X_test, y, y_test = digits

@@ -183,7 +183,7 @@ def test_blocks_side_by_side_are_bit_for_bit_the_blocks_one_by_one(digits, optio
         model = NoPropDTClassifier(**options, **how)
         model.fit(X[:256], y[:256])
         trained.append(blocks_of(model.net_.module_, "weights"))
-        module = model.net_.initialize().module_.train()  # as before the first step
+        module = model._build_net("cpu").initialize().module_.train()  # as before the first step
         module.zero_grad()
         x, labels = torch.as_tensor(X[:128]).view(-1, 1, 1, 64), torch.as_tensor(y[:128])
         module.learn(x, labels, torch.full((128,), 1 / 128))
@@ -272,6 +272,103 @@ def test_a_block_is_the_network_of_torch_layers(fitted, digits):
     expected = h @ P["out_w"][0].T + P["out_b"][0, :, 0]
     out = stack.run(P, 1, x.t(), z.t()[None])
     torch.testing.assert_close(out[0].t(), expected, atol=1e-5, rtol=1e-4)
+
+
+def torch_block(stack, k):
+    """Build block k from torch's own layers, with its present weights; x and z in rows."""
+    import torch
+    from torch import nn
+
+    P = {n: p.detach()[k] for n, p in stack.weights.items()}
+
+    class Layer(nn.Module):
+        def __init__(self, name):
+            super().__init__()
+            w = P[f"{name}_w"]
+            self.w = nn.Parameter(w.clone())
+            self.bn = nn.BatchNorm1d(len(w), dtype=w.dtype)
+
+        def forward(self, h):
+            return self.bn(h @ self.w.T)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            names = [n.removesuffix("_g") for n in P if n.endswith("_g")]
+            self.layer = nn.ModuleDict({n: Layer(n) for n in names})
+            self.out_w, self.out_b = (nn.Parameter(P[f"out_{c}"].clone()) for c in "wb")
+            self.conv = nn.ModuleList()
+            if "conv1_w" in P:
+                for i in (1, 2, 3):
+                    w = P[f"conv{i}_w"]
+                    conv = nn.Conv2d(w.shape[1], w.shape[0], 3, padding=1, dtype=w.dtype)
+                    conv.weight.data, conv.bias.data = w.clone(), P[f"conv{i}_b"].clone()
+                    self.conv.append(conv)
+
+        def forward(self, x, z):
+            if self.conv:
+                h = x.unflatten(1, (1, 8, 8))
+                h = nn.functional.max_pool2d(self.conv[0](h).relu(), 2)
+                h = nn.functional.max_pool2d(self.conv[2](self.conv[1](h).relu()).relu(), 2)
+                h = h.permute(0, 2, 3, 1).flatten(1)
+            else:
+                h = self.layer["x1"](x).relu()
+            L = self.layer
+            hx = L["x2"](h)
+            hz = L["z1"](z).relu()
+            hz = hz + L["z3"](L["z2"](hz).relu())
+            h = L["h2"](L["h1"](torch.cat([hx, hz], 1)).relu()).relu()
+            return h @ self.out_w.T + self.out_b.T
+
+    return Block()
+
+
+@pytest.mark.parametrize(("dtype", "options", "atol"), [
+    ("float64", {}, 1e-9), ("float32", {}, 1e-4), ("float32", {"chunk": 1}, 1e-4),
+    ("float64", {"network": "conv", "dropout": 0.0}, 1e-9),
+    ("float32", {"network": "conv", "dropout": 0.0}, 1e-3),
+])  # fmt: skip
+def test_twenty_steps_are_those_of_a_loop_over_torchs_layers(digits, dtype, options, atol):
+    import torch
+
+    from zoo.neural.blocks import seeded
+    from zoo.neural.optim import FusedAdamW
+
+    X, _, y, _ = digits
+    X = X[:64].astype(dtype)
+    model = NoPropDTClassifier(
+        n_blocks=3, width=16, batch_size=64, max_epochs=20, lr=1e-3, weight_decay=1e-2,
+        schedule=None, random_state=0, **options,
+    ).fit(X, y[:64])  # fmt: skip
+    trained = model.net_.module_
+    net = model._build_net("cpu").initialize()
+    module = net.module_.train()
+    with seeded(0):
+        blocks = [torch_block(stack, k) for _, stack in module.groups() for k in range(stack.K)]
+    steps = [FusedAdamW(b.parameters(), lr=1e-3, weight_decay=1e-2) for b in blocks]
+    rows, abar = torch.as_tensor(X), module.abar
+    rows = ((rows.view(64, *([1, 1, -1] if not options.get("network") else [1, 8, 8]))
+             - module.mean) / module.scale).flatten(1)  # fmt: skip
+    labels = torch.as_tensor(y[:64])  # one batch, which keeps its order
+    for _ in range(20):
+        eps, _ = module.draws(labels)
+        u = module.W[labels]
+        for t, (block, step) in enumerate(zip(blocks, steps, strict=True)):
+            z = abar[t].sqrt() * u + (1 - abar[t]).sqrt() * eps[t].T
+            guess = torch.softmax(block(rows, z), 1) @ module.W
+            weight = module.loss_weights(abar)[t]
+            loss = weight * (guess - u).square().sum(1).mean()
+            step.zero_grad()
+            loss.backward()
+            step.step()
+    ours = [(stack, k) for _, stack in trained.groups() for k in range(stack.K)]
+    for (stack, k), block in zip(ours, blocks, strict=True):
+        pairs = [(stack.weights["out_w"][k], block.out_w)]
+        pairs += [(stack.weights[f"{n}_w"][k], layer.w) for n, layer in block.layer.items()]
+        for mine, theirs in pairs:
+            # In float32 Adam takes a step of lr either way where a gradient is noise; they are few.
+            gap = (mine - theirs).abs()
+            assert (gap.max() if dtype == "float64" else gap.mean()) < atol
 
 
 # -- character ------------------------------------------------------------
@@ -366,6 +463,67 @@ def test_sampling_parameters_may_change_after_the_fit_but_the_network_may_not(fi
 def test_bad_input_is_one_clear_sentence(options, message):
     with pytest.raises(ValueError, match=message):
         small(**options)
+
+
+def odd_branch(shape, width):
+    from torch import nn
+
+    return nn.Linear(shape[0], width + 1)
+
+
+def no_branch(shape, width):
+    return None
+
+
+def test_a_branch_of_ones_own_sees_tables_and_images(digits):
+    from torch import nn
+
+    X, _, y, _ = digits
+    asked = []
+
+    def make(shape, width):
+        asked.append((shape, width))
+        return own_branch(shape, width)
+
+    options = {"n_blocks": 2, "max_epochs": 1, "width": 16, "random_state": 0, "network": make}
+    table = NoPropDTClassifier(**options).fit(X[:100], y[:100])
+    images = NoPropDTClassifier(**options).fit(X[:100].reshape(-1, 8, 8), y[:100])
+    assert asked == 2 * [((64,), 16)] + 2 * [((1, 8, 8), 16)]
+    assert table.x_mean_.size == 64
+    assert images.x_mean_.size == 1
+    assert isinstance(images.net_.module_.stacks[0].branches[1], nn.Sequential)
+    assert clone(table).network is make
+
+
+def test_a_branch_of_ones_own_pickles_and_is_refused_by_name_in_files(digits, tmp_path):
+    import pickle
+
+    import zoo
+    from zoo.persist import ZooFileError
+
+    X, X_test, y, _ = digits
+    model = NoPropDTClassifier(n_blocks=2, max_epochs=1, network=own_branch).fit(X[:99], y[:99])
+    twin = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(twin.predict_proba(X_test), model.predict_proba(X_test))
+    with pytest.raises(ZooFileError, match="network"):
+        zoo.save(model, tmp_path / "m.zoo")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"network": odd_branch}, r"gives \(2, 9\) for 2 rows of shape \(6,\), but it must give \(2, 8\)"),
+    ({"devices": ()}, r"devices=\(\) is not accepted; devices must be None or one or more"),
+    ({"devices": ("cpu",) * 5}, r"devices names 5 devices for n_blocks=4 blocks"),
+    ({"devices": ("cpu", "cuda:7")}, r"device='cuda:7' was asked for, but this machine has"),
+    ({"noise_schedule": "learnt"}, r"noise_schedule='learnt' is not accepted.*'learned'"),
+])  # fmt: skip
+def test_more_bad_input_is_one_clear_sentence(options, message):
+    with pytest.raises(ValueError, match=message):
+        small(**options)
+
+
+def test_a_branch_that_is_no_module_is_refused():
+    with pytest.raises(TypeError, match=r"returned NoneType, but it must return an nn.Module"):
+        small(network=no_branch)
 
 
 def test_a_refused_fit_leaves_the_parameters_alone(fitted):

@@ -56,6 +56,28 @@ def test_rules_have_their_order_on_a_known_field(sampler, order):
     assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-4])
+def test_the_adaptive_rule_keeps_to_its_tolerance_and_a_row_to_itself(tol):
+    import torch
+
+    from zoo.noprop._continuous import bogacki_shampine
+
+    speed = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)
+    asked = []
+
+    def field(z, t, speed=speed):
+        asked.append(len(z))
+        return (speed * torch.cos(speed * t))[:, None].expand(-1, 2)
+
+    z = torch.zeros(3, 2, dtype=torch.float64)
+    end = bogacki_shampine(field, z, 0.0, 1.0, tol)
+    assert (end[:, 0] - torch.sin(speed)).abs().max() < 5 * tol
+    many = len(asked)
+    alone = bogacki_shampine(lambda z, t: field(z, t, speed[:1]), z[:1], 0.0, 1.0, tol)
+    assert torch.equal(alone[0], end[0])
+    assert len(asked) - many < many / 2  # the slow row alone needs fewer steps
+
+
 # -- character ------------------------------------------------------------
 
 
@@ -68,11 +90,28 @@ def test_digits_and_few_steps_against_many(fitted, digits):
     assert abs(few - many) < 0.01
 
 
-def test_heun_and_several_runs(fitted, digits):
+@pytest.mark.parametrize("sampler", ["heun", "ode"])
+def test_other_rules_and_several_runs(fitted, digits, sampler):
     _, X_test, _, y_test = digits
-    fitted.set_params(sampler="heun", n_samples=4)
+    fitted.set_params(sampler=sampler, n_samples=4)
     assert fitted.score(X_test, y_test) > 0.94
+    assert trajectory(fitted, X_test[:3]).z.shape == (21, 3, 10)
     fitted.set_params(sampler="euler", n_samples=1)
+
+
+@pytest.mark.parametrize("options", [
+    {"head": "linear"}, {"head": "radial"}, {"head": "linear", "embedding": "learned"},
+])  # fmt: skip
+def test_heads_learn_the_digits_and_leave_fixed_embeddings_alone(fitted, digits, options):
+    import torch
+
+    X, X_test, y, y_test = digits
+    model = NoPropFMClassifier(max_epochs=25, random_state=0, **options).fit(X, y)
+    assert model.score(X_test, y_test) > 0.93
+    if "embedding" not in options:  # neither does the block learn anything else
+        ours, theirs = (m.net_.module_.stack.state_dict() for m in (model, fitted))
+        for name, value in theirs.items():
+            torch.testing.assert_close(ours[name], value)
 
 
 @pytest.mark.parametrize("embedding", ["learned", "prototype"])
