@@ -196,12 +196,12 @@ def test_run_has_code_1_when_all_fail_and_130_when_interrupted(spec, capsys, mon
     assert main(["run", "trees.yaml", "--out", "a"]) == 1
     assert "failed" in capsys.readouterr().out
 
-    from zoo import search
+    from zoo.search import _fold
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "_fit_and_score", interrupt)
+    monkeypatch.setattr(_fold, "_fit_and_score", interrupt)
     assert main(["run", "trees.yaml", "--out", "b"]) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from sklearn.preprocessing import StandardScaler
 
 import zoo
 from zoo import search
-from zoo.search import Candidate, Plan, Range, auto_space, fingerprint, leaderboard, run
+from zoo.search import Candidate, Plan, Range, _workers, auto_space, fingerprint, leaderboard, run
 
 ROOT = Path(__file__).resolve().parents[1]
 X, Y = make_classification(n_samples=120, n_features=6, random_state=0)
@@ -362,11 +363,11 @@ def test_after_a_loss_suspects_run_alone_and_only_the_killer_is_blamed(monkeypat
         for task in tasks:
             begun.append((task.params.get("p"), len(tasks) == 1))
             if task.params.get("p") == 1 or len(begun) == 2:
-                raise search.BrokenProcessPool("a child process terminated abruptly")
+                raise BrokenProcessPool("a child process terminated abruptly")
             done.append((task.params.get("p"), task.fold))
             yield work(problem, task)
 
-    monkeypatch.setattr(search._Workers, "_stream", stream)
+    monkeypatch.setattr(_workers.Workers, "_stream", stream)
     candidates = [Candidate("kills", Fails(""), {"p": list(range(12))})]
     with pytest.warns(UserWarning, match="a worker was lost"):
         outcome = run(candidates, X, Y, plan=Plan("grid", metrics=("accuracy",), cv=2))
