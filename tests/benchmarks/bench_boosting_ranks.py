@@ -1,7 +1,7 @@
 """How boosting at its defaults ranks beside LightGBM, XGBoost and HistGradientBoosting at theirs.
 
-Run as ``python tests/benchmarks/bench_boosting_ranks.py [chosen | judged | NAME ...]``. Defaults were
-chosen on the sets of "chosen" (small real sets and synthetic ones); those of "judged" had no say.
+Run as ``python tests/benchmarks/bench_boosting_ranks.py [fresh | seen | NAME ...]``. The sets of
+"fresh" had no say in the choice of the defaults; those of "seen" were looked at while choosing them.
 The score is the AUC for two classes, accuracy for more, R^2 for numbers; the mean of shuffled folds.
 """
 
@@ -36,7 +36,7 @@ class File(NamedTuple):
 
 
 CLASSES = {
-    "chosen": {
+    "fresh": {
         "ann_thyroid": File("ann_thyroid", "target"),
         "bank": File("bank_marketing", "y", ("duration",), 20_000),
         "connect_4": File("connect_4", "target", (), 20_000),
@@ -48,7 +48,7 @@ CLASSES = {
         "wdbc": File("wdbc", "target"),
         "hastie": None,
     },
-    "judged": {
+    "seen": {
         "adult": File("adult_train", "income"),
         "covtype_20k": File("covtype_20k", "Cover_Type"),
         "higgs": File("higgs_7000_train", "signal"),
@@ -57,7 +57,7 @@ CLASSES = {
     },
 }
 NUMBERS = {
-    "chosen": {
+    "fresh": {
         "concrete": File("concrete", "strength"),
         "energy": File("energy_efficiency", "Y1"),
         "kin8nm": File("kin8nm", "y"),
@@ -66,7 +66,7 @@ NUMBERS = {
         "diabetes": None,
         "friedman1": None,
     },
-    "judged": {
+    "seen": {
         "california": File("california_housing", "median_house_value"),
         "diamonds": File("diamonds", "price"),
         "protein": File("protein_structure", "RMSD"),
@@ -129,7 +129,7 @@ def compare(name: str, file: File | None, kind: str, folds: int) -> dict:
 
 def main(wanted: list[str]) -> None:
     print("| set | rows | " + " | ".join(sides("Classifier")) + " |\n|---|---|---|---|---|---|")
-    for group in ("chosen", "judged"):
+    for group in ("fresh", "seen"):
         rows = {}
         for kind, sets in (("Classifier", CLASSES), ("Regressor", NUMBERS)):
             for name, file in sets[group].items():
