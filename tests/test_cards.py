@@ -239,7 +239,7 @@ def test_cards_of_the_first_methods_are_complete(cls):
 
 def test_cards_are_read_from_the_class_not_the_instance():
     assert Ridge(alpha=3).card() == Ridge.card()
-    assert Ridge.card().capabilities == ("sample_weight", "sparse", "multi_output")
+    assert Ridge.card().capabilities == ("sample_weight", "sparse", "multi_output", "gpu")
     assert np.array_equal(Ridge.card().roles, ["Regressor"])
 
 
