@@ -332,7 +332,8 @@ def _value(value: Any) -> str:
 
 def _breakable(name: str) -> Markup:
     """Let a long name break between its words."""
-    return Markup(re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=_)(?=[^_])", "<wbr>", escape(name)))
+    between = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=_)(?=[^_])"
+    return Markup(re.sub(between, "<wbr>", escape(name)))
 
 
 def _settings(params: Mapping[str, Any] | None) -> str:
