@@ -64,12 +64,14 @@ def test_several_targets_have_quantiles_of_their_own():
     X, y = make_friedman1(200, random_state=0)
     kw = {"n_estimators": 10, "keep_rows": True, "random_state": 0, "max_depth": 4}
     m = RandomForestRegressor(**kw).fit(X, np.column_stack([y, -y]))
-    low, high = m.predict_quantiles(X, [0.2, 0.8]).transpose(1, 0, 2)
+    assert m.predict_quantiles(X, [0.2, 0.5, 0.8]).shape == (200, 2, 3)
+    low, high = m.predict_quantiles(X, [0.2, 0.8]).transpose(2, 0, 1)
     one = RandomForestRegressor(**kw).fit(X, y)
     np.testing.assert_allclose(low[:, 0], one.predict_quantiles(X, 0.2))
     assert (low < high).any()
     assert (high[:, 0] >= low[:, 0]).all()
-    assert m.predict_interval(X, 0.5).shape == (200, 2, 2)
+    np.testing.assert_array_equal(m.predict_interval(X, 0.6)[:, 1], m.predict_quantiles(X, [0.2, 0.8])[:, 1])
+    np.testing.assert_array_equal(m.predict_quantiles(X, 0.2), low)
 
 
 def test_rows_are_remembered_through_warm_starts_and_batches():
@@ -93,7 +95,7 @@ def test_quantiles_are_refused_with_a_reason():
     m.set_params(keep_rows=True).fit(X, y)
     with pytest.raises(ValueError, match="from 0 to 1"):
         m.predict_quantiles(X, [0.5, 1.5])
-    with pytest.raises(ValueError, match="coverage=1"):
+    with pytest.raises(ValueError, match="level=1"):
         m.predict_interval(X, 1)
     with pytest.raises(ValueError, match="needs the 50 rows"):
         m.predict_quantiles(X[:4], oob=True)

@@ -90,9 +90,9 @@ def _quantiles(leaf, row, start, seen, first, rank, w, value, q, out):
 
 
 def quantiles(model, categories, X, rows, y, w, q, oob, n_jobs):
-    """Quantiles (n, len(q), targets) of the targets in the leaves of each row of X."""
+    """Quantiles (n, targets, len(q)) of the targets in the leaves of each row of X."""
     Y = y.reshape(len(y), -1)
-    out = np.empty((len(X), len(q), Y.shape[1]))
+    out = np.empty((len(X), Y.shape[1], len(q)))
     order = np.argsort(q, kind="stable")
     w = np.ones(len(Y)) if w is None else np.asarray(w, np.float64)
     ends = np.append(model["root"], len(model["left"]))
@@ -115,7 +115,7 @@ def quantiles(model, categories, X, rows, y, w, q, oob, n_jobs):
         for j, (rank, value) in enumerate(ranked):
             own = np.empty((e - s, len(q)))
             _quantiles(leaf, rows["row"], rows["start"], seen, s, rank, w, value, q[order], own)
-            out[s:e, order, j] = own
+            out[s:e, j, order] = own
 
     threads = _model.threads_for(len(X) * 8, n_jobs)
     with ThreadPoolExecutor(threads) as pool:

@@ -208,7 +208,7 @@ class RandomForestRegressor(Forest, Regressor):
 
         Returns
         -------
-        y : array of shape (n, quantiles) or (n, quantiles, targets)
+        y : array of shape (n, quantiles) or (n, targets, quantiles)
             Without the axis of quantiles where a single number was given.
         """
         from zoo.trees import _bags
@@ -230,17 +230,17 @@ class RandomForestRegressor(Forest, Regressor):
         out = _bags.quantiles(
             self.model_, self._categories(), X, rows, rows["y"], rows["w"], q, oob, self.n_jobs
         ).astype(self.dtype_)
-        out = out[:, 0] if np.ndim(quantiles) == 0 else out
-        return out[..., 0] if rows["y"].ndim == 1 else out
+        out = out[..., 0] if np.ndim(quantiles) == 0 else out
+        return out[:, 0] if rows["y"].ndim == 1 else out
 
-    def predict_interval(self, X: Any, coverage: float = 0.9, *, oob: bool = False) -> np.ndarray:
+    def predict_interval(self, X: Any, level: float = 0.95, *, oob: bool = False) -> np.ndarray:
         """Return the interval that holds y with the given probability, as far as the leaves know.
 
         Parameters
         ----------
         X : table
             Rows to predict.
-        coverage : float, default=0.9
+        level : float, default=0.95
             Probability between the two ends; as much lies below as above.
         oob : bool, default=False
             Whether X is the training table and each row is predicted by the trees that did not see
@@ -248,11 +248,11 @@ class RandomForestRegressor(Forest, Regressor):
 
         Returns
         -------
-        ends : array of shape (n, 2) or (n, 2, targets)
+        ends : array of shape (n, 2) or (n, targets, 2)
         """
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage={coverage!r} is not accepted; give a number between 0 and 1.")
-        return self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2), oob=oob)
+        if not 0 < level < 1:
+            raise ValueError(f"level={level!r} is not accepted; give a number between 0 and 1.")
+        return self.predict_quantiles(X, ((1 - level) / 2, (1 + level) / 2), oob=oob)
 
     def _errors(self, values: np.ndarray, y: np.ndarray) -> np.ndarray:
         return ((values - np.reshape(y, values.shape)) ** 2).mean(axis=1)
