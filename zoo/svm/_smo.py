@@ -419,7 +419,8 @@ def smo(
     cache = _Cache(n, cache_size)
     # with room for every row there is nothing to win: full passes are cheap beside lost rows
     shrinking = shrinking and n >= 2000 and cache.capacity < 0.6 * n
-    active, local = everything, kernel
+    active = everything
+    local: Kernel | Halves = kernel
     halves = cache.capacity == n and kernel.can_halve()
     if halves:
         local = Halves(kernel)
