@@ -102,8 +102,10 @@ class Denoisers(blocks.Stochastic):
 
     def groups(self) -> list[tuple[int, Blocks]]:
         """Return each group of blocks with the number of blocks before it."""
-        found, low = [], 0
+        found: list[tuple[int, Blocks]] = []
+        low = 0
         for stack in self.stacks:
+            assert isinstance(stack, Blocks)
             found.append((low, stack))
             low += stack.K
         return found
@@ -118,7 +120,8 @@ class Denoisers(blocks.Stochastic):
     @property
     def abar(self) -> Tensor:
         r"""The schedule :math:`\bar\alpha_0 \dots \bar\alpha_T` as it is now."""
-        first: Tensor = self.first_abar
+        first = self.first_abar
+        assert isinstance(first, Tensor)
         if not self.learn_schedule:
             return first
         risen = torch.softmax(self.rises, 0).cumsum(0)
@@ -129,8 +132,8 @@ class Denoisers(blocks.Stochastic):
         """Return the weight of each block's squared error under the present schedule."""
         if self.learn_schedule:
             return self._weights_under(abar)
-        first: Tensor = self.first_weights
-        return first
+        assert isinstance(self.first_weights, Tensor)
+        return self.first_weights
 
     def _weights_under(self, abar: Tensor) -> Tensor:
         snr = diffusion.snr(abar)
@@ -265,7 +268,8 @@ class Denoisers(blocks.Stochastic):
             else:
                 loss, guess = self._learn_by_hand(step, low, stack, x, y, own, w)
             for p, held in zip(shared, sums, strict=True):
-                held += p.grad
+                if p.grad is not None:
+                    held += p.grad
                 p.grad = None
             if done is not None:
                 done(stack)

@@ -1,9 +1,9 @@
 """NoProp in discrete time."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from zoo.noprop.noprop import DiscreteNoProp
-from zoo.params import Fixed, Positive, Search, UnitInterval
+from zoo.params import Positive, Search
 
 
 class NoPropDTClassifier(DiscreteNoProp):
@@ -24,9 +24,6 @@ class NoPropDTClassifier(DiscreteNoProp):
     ----------
     eta : float, default=0.1
         Weight of the blocks' errors.
-    noise_schedule : {"cosine", "linear", "learned"} or sequence of T + 1 floats, default="cosine"
-        How the share of the label in the state rises from t = 0 to t = T. "learned" starts at the
-        cosine and learns the steps in between, which stay positive.
 
     Attributes
     ----------
@@ -70,9 +67,6 @@ class NoPropDTClassifier(DiscreteNoProp):
     """
 
     eta: Annotated[Positive, Search(0.01, 10.0, log=True)] = 0.1
-    noise_schedule: Annotated[
-        Literal["cosine", "linear", "learned"] | tuple[UnitInterval, ...], Fixed("cosine serves")
-    ] = "cosine"
 
     def _parametrization(self) -> str:
         return "softmax"

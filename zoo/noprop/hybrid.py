@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.noprop import _diffusion as diffusion
 from zoo.noprop.noprop import DiscreteNoProp
-from zoo.params import Fixed, NonNegative, Search
+from zoo.params import Fixed, NonNegative, Search, UnitInterval
 
 
 class NoPropHybridClassifier(DiscreteNoProp):
@@ -24,6 +24,8 @@ class NoPropHybridClassifier(DiscreteNoProp):
     ----------
     eta_noise, eta_label : float, default=2.0, 1.0
         Weights of the errors in the noise and in the embedding.
+    noise_schedule : {"cosine", "linear"} or sequence of T + 1 floats, default="cosine"
+        How the share of the label in the state rises from t = 0 to t = T.
     parametrization : {"u", "eps", "v"}, default="u"
         What the network gives: the embedding, the noise, or
         :math:`v = \sqrt{\bar\alpha}\,\epsilon - \sqrt{1 - \bar\alpha}\,u`; the others follow.
@@ -61,6 +63,10 @@ class NoPropHybridClassifier(DiscreteNoProp):
 
     eta_noise: Annotated[NonNegative, Search(0.1, 10.0, log=True)] = 2.0
     eta_label: Annotated[NonNegative, Search(0.1, 10.0, log=True)] = 1.0
+    # The weight of a block here is no bound's: to learn the schedule would be to lower the weights.
+    noise_schedule: Annotated[
+        Literal["cosine", "linear"] | tuple[UnitInterval, ...], Fixed("cosine serves")
+    ] = "cosine"
     parametrization: Annotated[
         Literal["u", "eps", "v"], Fixed("u is the one that lasts")
     ] = "u"

@@ -6,8 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from zoo.base import Classifier
+from zoo.devices import resolve_device
 from zoo.inputs import Images, ImageShape, Input
-from zoo.neural.estimator import Neural, location_scale, resolve_device, threads_for
+from zoo.neural.estimator import Neural, location_scale, threads_for
 from zoo.noprop import _diffusion as diffusion
 from zoo.params import (
     Check,
@@ -254,8 +255,9 @@ class DiscreteNoProp(NoProp, abstract=True):
     ----------
     n_blocks : int, default=10
         T, the number of blocks.
-    noise_schedule : {"cosine", "linear"} or sequence of T + 1 floats, default="cosine"
-        How the share of the label in the state rises from t = 0 to t = T.
+    noise_schedule : {"cosine", "linear", "learned"} or sequence of T + 1 floats, default="cosine"
+        How the share of the label in the state rises from t = 0 to t = T. "learned" starts at the
+        cosine and learns the steps in between, which stay positive.
     max_snr : float, default=100.0
         Signal-to-noise ratio of the last state.
     sampler : {"mean", "sde", "ddim"}, default="mean"
@@ -274,7 +276,7 @@ class DiscreteNoProp(NoProp, abstract=True):
 
     n_blocks: Annotated[int, Interval(2, None), Search(2, 20)] = 10
     noise_schedule: Annotated[
-        Literal["cosine", "linear"] | tuple[UnitInterval, ...], Fixed("cosine serves")
+        Literal["cosine", "linear", "learned"] | tuple[UnitInterval, ...], Fixed("cosine serves")
     ] = "cosine"
     max_snr: Annotated[
         float, Check(lambda v: 0 < v < float("inf"), "a finite number > 0"),
