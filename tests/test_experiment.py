@@ -317,7 +317,7 @@ def test_a_picture_that_cannot_be_had_is_a_note(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "permutation_importance", lambda *_, **__: 1 / 0)
     found = run(SMALL | {"keep": ["report"]}, tmp_path / "a", progress=False).findings
     assert found["importances"] is None
-    assert any("importances" in note and "ZeroDivisionError" in note for note in found["notes"])
+    assert found["notes"] == ["Importances could not be computed: ZeroDivisionError: division by zero"]
     assert found["confusion"] is not None
 
 
@@ -337,6 +337,27 @@ def test_interrupted_runs_say_so_and_go_on(tmp_path, done):
     assert {row["error"] for row in found["leaderboard"]} >= {"not run before the interruption"}
     again = run(FAST, tmp_path / "a", progress=False)
     assert without_times(again.findings) == without_times(run(FAST, tmp_path / "b", progress=False).findings)
+
+
+def test_on_a_terminal_the_last_fit_of_a_network_shows_its_epochs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    models = [{"MLPClassifier": {"max_epochs": 2}}]
+    asked = {"data": {"sklearn": "load_iris"}, "models": models, "cv": 2, "keep": []}
+    result = run(asked, tmp_path / "a")
+    assert "MLPClassifier - fit" in capsys.readouterr().out
+    assert not hasattr(result.model[-1], "_skl_callbacks")
+
+
+def test_pictures_have_no_columns_to_permute(tmp_path):
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(n_class=2, return_X_y=True)
+    asked = {"data": {}, "models": ["LogisticRegression"], "cv": 2, "keep": []}
+    found = run(asked, tmp_path / "a", data=(X.reshape(-1, 1, 8, 8), y), progress=False).findings
+    assert found["importances"] is None
+    assert found["notes"] == []
+    assert found["leaderboard"][0]["status"] == "ok"
 
 
 # -- side by side ----------------------------------------------------------------------------------
@@ -468,5 +489,3 @@ def test_fifty_runs_killed_at_random_moments_go_on(tmp_path, done):
     moments = killed_and_resumed(50, 1, tmp_path, done)
     # The kills fell before, between and after the trials.
     assert len(set(moments)) >= 6
-
-

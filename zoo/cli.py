@@ -280,34 +280,47 @@ def _warned(findings: dict[str, Any]) -> list[str]:
 
 def _print_leaderboard(findings: dict[str, Any]) -> None:
     metrics = [m["name"] for m in findings["metrics"]]
+    if not sys.stdout.isatty():
+        for line in _lines(_cells(findings, metrics)):
+            _print(line)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    # As many metrics as there is room for; the report has all of them.
+    console = Console()
+    while len(metrics) > 1 and len(_lines(_cells(findings, metrics))[0]) > console.width:
+        metrics.pop()
+    head, *rows = _cells(findings, metrics)
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for i, title in enumerate(head):
+        table.add_column(title, justify="left" if i < 3 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _cells(findings: dict[str, Any], metrics: list[str]) -> list[list[str]]:
+    """Return the leaderboard as text, its head first; the row of a failed model ends with its error."""
     has_test = any(row["test"] for row in findings["leaderboard"])
-    head = ["", "model", *metrics, *(f"test {m}" for m in metrics if has_test), "fit"]
-    lines = []
+    table = [["", "model", *metrics, *(f"test {m}" for m in metrics if has_test), "fit"]]
     for row in findings["leaderboard"]:
         if row["status"] != "ok":
-            lines.append([str(row["rank"]), row["model"], f"failed: {row['error']}"])
+            table.append([str(row["rank"]), row["model"], f"failed: {row['error']}"])
             continue
         scores = [row["scores"][m] for m in metrics]
         cells = [_number(s["mean"]) for s in scores]
         if scores[0]["low"] is not None:
             cells[0] += f" ({_number(scores[0]['low'])} to {_number(scores[0]['high'])})"
         tests = [_number((row["test"] or {}).get(m)) for m in metrics if has_test]
-        lines.append([str(row["rank"]), row["model"], *cells, *tests, f"{row['fit_seconds']:.3g} s"])
-    if not sys.stdout.isatty():
-        full = [line for line in [head, *lines] if len(line) == len(head)]
-        widths = [max(len(line[i]) for line in full) for i in range(len(head))]
-        for line in [head, *lines]:
-            _print("  ".join(f"{c:{w}}" for c, w in zip(line, widths, strict=False)).rstrip())
-        return
-    from rich.console import Console
-    from rich.table import Table
+        table.append([str(row["rank"]), row["model"], *cells, *tests, f"{row['fit_seconds']:.3g} s"])
+    return table
 
-    table = Table(box=None, header_style="bold")
-    for i, title in enumerate(head):
-        table.add_column(title, justify="left" if i < 2 else "right", overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+
+def _lines(table: list[list[str]]) -> list[str]:
+    full = [row for row in table if len(row) == len(table[0])]
+    widths = [max(len(row[i]) for row in full) for i in range(len(table[0]))]
+    return ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=False)).rstrip() for row in table]
 
 
 def _number(value: float | None) -> str:

@@ -26,6 +26,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.callback import ProgressBar
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import auc, confusion_matrix, roc_curve
 
@@ -302,7 +303,8 @@ def _run(spec: Spec, data: Any, folder: Path | None, n_jobs: int | None, progres
         spec.candidates(data), data.X, data.y, plan=plan, groups=data.groups, sample_weight=data.weights,
         journal=None if folder is None else folder / JOURNAL, progress=progress,
     )  # fmt: skip
-    found = _Findings(spec, data, outcome)
+    watched = progress is True and sys.stdout.isatty() and sys.stderr.isatty()
+    found = _Findings(spec, data, outcome, [ProgressBar()] if watched else [])
     found.gather()
     if folder is not None:
         found.save(folder, set(spec.keep))
@@ -339,8 +341,8 @@ def _plain(value: Any) -> Any:
 class _Findings:
     """Gathers what the page shows, part by part; a part that cannot be had is None, with a note."""
 
-    def __init__(self, spec: Spec, data: Any, outcome: Outcome) -> None:
-        self.spec, self.data, self.outcome = spec, data, outcome
+    def __init__(self, spec: Spec, data: Any, outcome: Outcome, callbacks: list[Any]) -> None:
+        self.spec, self.data, self.outcome, self.callbacks = spec, data, outcome, callbacks
         self.name = outcome.best_name
         self.interrupted = outcome.interrupted
         self.notes: list[str] = []
@@ -358,24 +360,27 @@ class _Findings:
             self.table = self._leaderboard()
             return
         name, data, outcome = self.name, self.data, self.outcome
-        self.model = self._part("the winner", lambda: outcome.best_estimator)
+        self.model = self._part("The winner", partial(outcome.fit_best, self.callbacks))
         if data.X_test is not None:
-            found = self._part("the scores on held-out rows", lambda: outcome.on_test(
+            found = self._part("Scores on held-out rows", lambda: outcome.on_test(
                 data.X_test, data.y_test, data.weights_test))  # fmt: skip
             self.tests = found or {}
         self.table = self._leaderboard()
-        self.predictions = self._part("the predictions", self._predict)
-        self.parts["learning_curve"] = self._part("the learning curve", lambda: outcome.learning_curve(name))
-        self.parts["importances"] = self._part("the importances", self._importances)
+        if self.model is None:
+            return
+        self.predictions = self._part("Predictions", self._predict)
+        self.parts["learning_curve"] = self._part("The learning curve", lambda: outcome.learning_curve(name))
+        self.parts["importances"] = self._part("Importances", self._importances)
         if self.predictions is not None:
             told = self.predictions
             for key, make in (
                 ("confusion", _confusion), ("roc", _roc), ("calibration", _calibration),
                 ("residuals", _residuals),
             ):  # fmt: skip
-                self.parts[key] = self._part(key, partial(make, told, outcome.classes, self.where))
+                drawn = partial(make, told, outcome.classes, self.where)
+                self.parts[key] = self._part(key.capitalize(), drawn)
         self.parts["loss_curves"] = self._loss_curves()
-        self.parts["card"] = _card(last_step(self.model)) if self.model is not None else None
+        self.parts["card"] = _card(last_step(self.model))
 
     def _part(self, what: str, make: Callable[[], Any]) -> Any:
         if self.interrupted:
@@ -386,7 +391,7 @@ class _Findings:
             self.interrupted = True
         except Exception as error:
             # One picture less is no reason to lose the others; the page says which and why.
-            self.notes.append(f"There is no room for {what}: {type(error).__name__}: {error}")
+            self.notes.append(f"{what} could not be computed: {type(error).__name__}: {error}")
         return None
 
     def _predict(self) -> Predictions:
@@ -409,7 +414,7 @@ class _Findings:
 
     def _importances(self) -> list[dict[str, Any]] | None:
         data = self.data
-        if data.y is None or getattr(data.X, "ndim", 0) != 2:
+        if data.y is None or data.image_shape is not None or getattr(data.X, "ndim", 0) != 2:
             return None
         if data.X.shape[1] > COLUMNS_TO_PERMUTE:
             self.notes.append(
@@ -436,7 +441,7 @@ class _Findings:
         return sorted(rows, key=lambda row: -row["mean"])
 
     def _loss_curves(self) -> list[dict[str, Any]] | None:
-        history = getattr(last_step(self.model), "history_", None) if self.model is not None else None
+        history = getattr(last_step(self.model), "history_", None)
         if not isinstance(history, Mapping) or "train_loss" not in history:
             return None
         train = np.asarray(history["train_loss"], dtype=float)

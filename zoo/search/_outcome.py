@@ -216,20 +216,31 @@ class Outcome:
 
     # -- models ----------------------------------------------------------------------------------------
 
-    def fitted(self, name: str) -> Any:
+    def fitted(self, name: str, callbacks: Sequence[Any] = ()) -> Any:
         """Return a candidate with its best parameters, fitted on all rows."""
         _, candidate = self._candidate(name)
         problem = self._search.problem
         model = configured(candidate.estimator, self.best_trial(name).params, self.seed)
+        if callbacks and hasattr(last_step(model), "set_callbacks"):
+            # A pipeline hands them on.
+            model.set_callbacks(*callbacks)
+            try:
+                return fit(model, problem.X, problem.y, problem.weights)
+            finally:
+                model.set_callbacks()
         return fit(model, problem.X, problem.y, problem.weights)
 
     @property
     def best_estimator(self) -> Any:
         """The winner, fitted on all rows."""
+        return self.fit_best()
+
+    def fit_best(self, callbacks: Sequence[Any] = ()) -> Any:
+        """Return the winner, fitted on all rows; callbacks watch it where it has steps to watch."""
         if self.best_name is None:
             raise ValueError("every candidate failed, so there is no best one; see failures.")
         if self._best_estimator is None:
-            self._best_estimator = self.fitted(self.best_name)
+            self._best_estimator = self.fitted(self.best_name, callbacks)
         return self._best_estimator
 
     def out_of_fold(self, name: str) -> Predictions:
