@@ -102,6 +102,21 @@ def test_weights_and_sparse_agree():
                 np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-7)
 
 
+@pytest.mark.parametrize("rho", [0.5, 1.0])
+@pytest.mark.parametrize(("n", "d"), [(300, 6), (60, 200)])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_l1_on_sparse_data_is_l1_on_dense(rho, n, d, intercept):
+    X, y = problem(n, d)
+    X = X * (np.random.default_rng(0).random(X.shape) < 0.4)
+    w = np.random.default_rng(1).uniform(0.5, 2, n)
+    kw = {"C": 0.3, "l1_ratio": rho, "tol": 1e-10, "fit_intercept": intercept}
+    dense = LogisticRegression(**kw).fit(X, y, w)
+    scarce = LogisticRegression(**kw).fit(sparse.csr_array(X), y, w)
+    np.testing.assert_allclose(scarce.coef_, dense.coef_, atol=1e-6)
+    np.testing.assert_array_equal(scarce.coef_ == 0, dense.coef_ == 0)
+    np.testing.assert_allclose(scarce.intercept_, dense.intercept_, atol=1e-6)
+
+
 # -- character ----------------------------------------------------------------------------------
 
 

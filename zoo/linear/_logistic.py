@@ -671,6 +671,8 @@ def violation(g, theta, lam1):
 
 def proximal(problem, theta, tol, max_iter, on_step, lam1):
     """Minimise f + lam1 |beta|_1 by proximal Newton; where that is too big, by proximal steps."""
+    if problem.sparse and problem.k == 1:
+        return by_columns(problem, theta, tol, max_iter, on_step, lam1)
     if problem.k * (problem.d + 1) > 2500:
         return _accelerated(problem, theta, tol, max_iter * 20, on_step, lam1)
     f, g = problem.value_and_gradient(theta)
@@ -702,6 +704,103 @@ def proximal(problem, theta, tol, max_iter, on_step, lam1):
         else:
             break
         theta, f, g = new, value, gradient
+    return Outcome(theta, n_iter, False)
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _columns_descent(data, rows, starts, D, g, h, beta, step, u, work, lam1, lam2, constant, tol, sweeps):
+    """Coordinate descent on the quadratic model over the columns `work`; u = X step + its constant.
+
+    g and h are gradient and curvature of the columns, constant = (gradient, curvature, step) of b.
+    """
+    for _ in range(sweeps):
+        worst = 0.0
+        for q in range(work.shape[0]):
+            j = work[q]
+            x, at = data[starts[j] : starts[j + 1]], rows[starts[j] : starts[j + 1]]
+            r = g[j] + lam2 * step[j]
+            for p in range(x.shape[0]):
+                i = np.uint32(at[p])
+                r += x[p] * D[i] * u[i]
+            now = beta[j] + step[j]
+            z = now - r / h[j]
+            t = lam1 / h[j]
+            new = z - t if z > t else (z + t if z < -t else 0.0)
+            move = new - now
+            if move != 0.0:
+                step[j] += move
+                worst = max(worst, abs(move) * h[j])
+                for p in range(x.shape[0]):
+                    u[np.uint32(at[p])] += move * x[p]
+        if constant[1] > 0.0:
+            r = constant[0]
+            for i in range(u.shape[0]):
+                r += D[i] * u[i]
+            move = -r / constant[1]
+            constant[2] += move
+            worst = max(worst, abs(r))
+            for i in range(u.shape[0]):
+                u[i] += move
+        if worst <= tol:
+            break
+
+
+def by_columns(problem, theta, tol, max_iter, on_step, lam1):
+    """Two classes, sparse X: proximal Newton whose quadratic models are solved column by column.
+
+    Only columns that are not zero or that violate the conditions are at work, at first few of them.
+    """
+    C, y, w, lam = problem.X.tocsc(), problem.target, problem.w, problem.lam
+    squares = C.multiply(C).tocsc()
+    theta = theta.copy()
+    beta = theta[0, :-1]
+
+    def loss(s, beta):
+        value = w @ (np.log1p(np.exp(-np.abs(s))) + np.maximum(s, 0) - y * s)
+        return float(value) + 0.5 * lam * float(beta @ beta) + lam1 * float(np.abs(beta).sum())
+
+    s = C @ beta + theta[0, -1]
+    f = loss(s, beta)
+    for n_iter in range(max_iter + 1):
+        t = np.exp(-np.abs(s))
+        p = np.where(s >= 0, 1, t) / (1 + t)
+        e = w * (p - y)
+        g = np.append(e @ C + lam * beta, e.sum() if problem.intercept else 0).astype(problem.dtype)
+        v = violation(g[None], theta, lam1)[0]
+        if v.max() <= tol:
+            return Outcome(theta, n_iter, True)
+        if n_iter == max_iter or on_step(theta, n_iter):
+            break
+        D = w * np.maximum(p * (1 - p), 1e-10)
+        live = np.flatnonzero(beta)
+        others = np.flatnonzero((v[:-1] > 0) & (beta == 0))
+        room = max(100, 2 * live.size)
+        if others.size > room:
+            others = others[np.argpartition(-v[others], room)[:room]]
+        work = np.concatenate([live, others])
+        h = D @ squares + lam
+        work = work[h[work] > 0]
+        step, u = np.zeros_like(beta), np.zeros_like(s)
+        constant = np.array([g[-1], D.sum() if problem.intercept else 0.0, 0.0])
+        goal = max(min(0.1, v.max() / lam1) * v.max(), 0.1 * tol)
+        _columns_descent(
+            C.data, C.indices, C.indptr, D, g[:-1], h, beta, step, u, work, lam1, lam, constant, goal, 100
+        )
+        slope = float(g[:-1] @ step + g[-1] * constant[2])
+        slope += lam1 * float(np.abs(beta + step).sum() - np.abs(beta).sum())
+        a = 1.0
+        for _ in range(40):
+            new = loss(s + a * u, beta + a * step)
+            if new <= f + 1e-4 * a * slope + 1e-14 * abs(f):
+                break
+            a *= 0.5
+        else:
+            return Outcome(theta, n_iter + 1, v.max() <= 1e3 * tol)
+        beta += a * step
+        theta[0, -1] += a * constant[2]
+        f = new
+        # afresh, so that rounding does not pile up
+        s = C @ beta + theta[0, -1]
     return Outcome(theta, n_iter, False)
 
 
