@@ -1,6 +1,8 @@
 """LogisticRegression: the gradient vanishes, scikit-learn agrees, every solver ends in one
 place."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -164,6 +166,29 @@ def test_collinear_columns_without_penalty_are_said():
     with pytest.warns(ConvergenceWarning, match="collinear"):
         m = LogisticRegression(C=np.inf, solver="newton").fit(np.hstack([X, X[:, :1]]), y)
     np.testing.assert_allclose(m.coef_[0, 0], m.coef_[0, -1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_collinear_columns_are_said_by_every_solver(k):
+    X, y = problem(5000, k=k)
+    with pytest.warns(ConvergenceWarning, match="collinear"):
+        LogisticRegression(C=np.inf, solver="lbfgs", tol=1e-6).fit(np.hstack([X, X[:, :1]]), y)
+
+
+def test_data_that_separate_in_part_are_said():
+    X = np.array([[0.0], [0], [1], [1], [1]])
+    with pytest.warns(ConvergenceWarning, match="separable in part"):
+        LogisticRegression(C=np.inf).fit(X, [0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_plain_data_without_penalty_need_no_word(k):
+    X, y = problem(k=k)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        m = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
+    theirs = linear_model.LogisticRegression(C=np.inf, tol=1e-10, solver="newton-cholesky").fit(X, y)
+    np.testing.assert_allclose(m.coef_, theirs.coef_, atol=1e-5)
 
 
 def test_too_few_steps_are_said():

@@ -362,8 +362,33 @@ class Factor:
 class Outcome:
     """What a solver found, and why it stopped."""
 
-    def __init__(self, theta, n_iter, converged, singular=False):
-        self.theta, self.n_iter, self.converged, self.singular = theta, n_iter, converged, singular
+    def __init__(self, theta, n_iter, converged):
+        self.theta, self.n_iter, self.converged = theta, n_iter, converged
+
+
+def flat_direction(problem, theta):
+    """Why an unpenalised fit at theta has no single optimum: "collinear", "separable" or "".
+
+    The columns are collinear where X'WX is singular. Where it is not, but the curvature of the
+    likelihood is nothing beside it in some direction, all that this direction touches is decided: the
+    classes separate along it, or nearly (quasi-separation), and its coefficient has no limit.
+    """
+    e = problem.d + int(problem.intercept)
+    G = problem.gram(problem.w)[:e, :e]
+    size = np.sqrt(np.maximum(G.diagonal(), np.finfo(G.dtype).tiny))
+    try:
+        L = linalg.cholesky(G / size[:, None] / size, lower=True)
+    except linalg.LinAlgError:
+        return "collinear"
+    if L.diagonal().min() < 1e-6:
+        return "collinear"
+    problem.value_and_gradient(theta)
+    for H in problem.blocks():
+        A = linalg.solve_triangular(L, H[:e, :e] / size[:, None] / size, lower=True)
+        A = linalg.solve_triangular(L, A.T, lower=True)
+        if linalg.eigvalsh(A, subset_by_index=[0, 0])[0] < 1e-7:
+            return "separable"
+    return ""
 
 
 def _step_length(problem, theta, f, g, p, slope, a=1.0, tries=40):
@@ -404,20 +429,18 @@ def _without_flat(H, problem):
 def newton(problem, theta, tol, max_iter, on_step):
     """Iteratively reweighted least squares with a line search."""
     f, g = problem.value_and_gradient(theta)
-    singular = False
     for n_iter in range(max_iter + 1):
         if np.abs(g).max() <= tol:
-            return Outcome(theta, n_iter, True, singular)
+            return Outcome(theta, n_iter, True)
         if n_iter == max_iter or on_step(theta, n_iter):
             break
         factor = Factor(_without_flat(problem.hessian(), problem))
-        singular = factor.singular
         p = -factor.solve(g.ravel()).reshape(g.shape)
         slope = float(np.vdot(g, p))
         a, theta, f, g = _step_length(problem, theta, f, g, p, slope)
         if a == 0.0:
-            return Outcome(theta, n_iter + 1, np.abs(g).max() <= 1e3 * tol, singular)
-    return Outcome(theta, n_iter, False, singular)
+            return Outcome(theta, n_iter + 1, np.abs(g).max() <= 1e3 * tol)
+    return Outcome(theta, n_iter, False)
 
 
 def lbfgs(problem, theta, tol, max_iter, on_step, precondition, memory=12):

@@ -189,18 +189,29 @@ class LogisticRegression(Classifier):
                 "the classes are separable, so that without penalty the coefficients grow for "
                 "ever; what was found is a separating plane: give a finite C."
             )
-        elif answer.singular and np.isinf(self.C):
-            message = (
+        elif np.isinf(self.C) and problem.d <= 1000:
+            message = self._flat(problem, answer)
+        elif not answer.converged and answer.n_iter >= self.max_iter:
+            message = _late(self.max_iter)
+        if message:
+            warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=5)
+
+    def _flat(self, problem: Any, answer: Any) -> str:
+        from zoo.linear import _logistic
+
+        why = _logistic.flat_direction(problem, answer.theta)
+        if why == "collinear":
+            return (
                 "columns of X are collinear, so that without penalty the coefficients are not "
                 "unique; drop columns or give a finite C."
             )
-        elif not answer.converged and answer.n_iter >= self.max_iter:
-            message = (
-                f"no convergence in max_iter={self.max_iter} steps; raise max_iter, lower C or "
-                "scale the columns of X."
+        if why == "separable":
+            return (
+                "the classes are separable in part (some rows are certain), so that without penalty "
+                "some coefficients have no limit: give a finite C."
             )
-        if message:
-            warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=5)
+        late = not answer.converged and answer.n_iter >= self.max_iter
+        return _late(self.max_iter) if late else ""
 
     def _put(self, theta: np.ndarray, n_iter: int) -> None:
         self.coef_, self.intercept_ = theta[:, :-1].copy(), theta[:, -1].copy()
@@ -209,3 +220,7 @@ class LogisticRegression(Classifier):
     def _scores(self, X: Any) -> np.ndarray:
         s = X @ self.coef_.T + self.intercept_
         return s[:, 0] if s.shape[1] == 1 else s
+
+
+def _late(max_iter: int) -> str:
+    return f"no convergence in max_iter={max_iter} steps; raise max_iter, lower C or scale the columns of X."
