@@ -11,6 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from zoo.trees import _compiling
+
+_compiling.announce()
+
 MAX_BINS = 255
 SAMPLE = 65_536
 """Rows from which quantiles are taken."""

@@ -26,6 +26,10 @@ from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from zoo.trees import _compiling
+
+_compiling.announce()
+
 CELLS = 264
 """Most cells of one column in a histogram: 255 bins, one for missing, and eight that keep columns
 from falling onto the same cache sets."""
@@ -311,6 +315,8 @@ inner_fast = njit(
     fastmath={"nnan", "nsz", "reassoc", "contract", "arcp"},
 )
 small = njit(nogil=True, error_model="numpy", inline="always")
+# Written apart, compiled as one: each level of calls below ``enter`` is optimised once more.
+flat = small
 
 
 # --------------------------------------------------------------------------- atoms of the machine
@@ -662,7 +668,7 @@ def _add_listed_some(hist, offset, flat, wide, gh, order, s, e, groups, m):
             hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
 
 
-@inner
+@flat
 def _fill(t, hist, kind, s, e):
     """Add a piece of rows to a histogram."""
     n, groups, m, wide = t[N], t[G], t[N_GROUPS], t[WIDTH]
@@ -1017,7 +1023,7 @@ def _scan_batch(t, real, side, m, cells, tid, floor):
     return floor
 
 
-@inner
+@flat
 def _scan_block(t, real, side, a, b, tid):
     """Best splits of one leaf by the features at places a .. b.
 
@@ -1036,7 +1042,7 @@ def _scan_block(t, real, side, a, b, tid):
     batch = _i64(t, _batch, t[THREADS] * 2 * SCAN_BLOCK)[2 * tid * SCAN_BLOCK :]
     ordinary = real[ALPHA] == 0.0 and bound[2 * side] == -np.inf and bound[2 * side + 1] == np.inf
     # A later feature that gains no more than an earlier one is never chosen.
-    floor, m, at = 0.0, 0, 0
+    floor, m, at = np.float64(0.0), np.int64(0), np.int64(0)
     for q in range(a, b):
         j = features[q]
         found_gain[side * p + j] = -1.0
@@ -1063,11 +1069,11 @@ def _scan_block(t, real, side, a, b, tid):
             at += 1
         if at > BATCH - CELLS:
             floor = _scan_batch(t, real, side, m, at, tid, floor)
-            m, at = 0, 0
+            m, at = np.int64(0), np.int64(0)
     _scan_batch(t, real, side, m, at, tid, floor)
 
 
-@inner
+@flat
 def _do(t, real, chunk, tid, generation):
     """Do one chunk of the job that is posted."""
     n, kind = t[N], t[JOB]
@@ -1437,7 +1443,7 @@ def _post_children(t, real):
     _post(t, NODE, start[t[SMALL]], end[t[SMALL]])
 
 
-@inner
+@flat
 def _next(t, real, what):
     """Do what is serial after a job and post the job that follows it."""
     nodes = 2 * t[MAX_LEAVES]

@@ -13,6 +13,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from zoo.trees import _compiling
+
+_compiling.announce()
+
 BLOCK = 64
 """Rows that walk down a tree together: independent loads hide each other's latency."""
 PIECE = 4096
