@@ -47,16 +47,18 @@ def kernel_of(machine: Any, X: Any, gamma: float, *, one_class: bool = False) ->
     # the dual variables of a one-class problem do not sum to zero: shifting X would change it
     centre = machine.kernel == "rbf" or not (one_class or getattr(machine, "solver", "") == "dual_ascent")
     constants = (machine.kernel, gamma, machine.coef0, machine.degree)
+    if callable(machine.kernel) and X.shape[0] ** 2 * 8 <= machine.cache_size * 2**20:
+        # one call is cheaper than many
+        return Kernel(np.asarray(machine.kernel(X, X)), "precomputed", *constants[1:])
     return Kernel(X, *constants, centre=centre, arrays=_arrays(machine))
 
 
-def spread(machine: Any, X: Any, hi: np.ndarray, mass: float) -> np.ndarray:
+def spread(kernel: Kernel, hi: np.ndarray, mass: float) -> np.ndarray:
     """A start for a one-class problem: the weight `mass` on the rows in the thinnest places.
 
     How thin a place is, a few hundred rows tell: outliers score low whatever the support.
     """
-    n = X.shape[0]
-    kernel = kernel_of(machine, X, machine.gamma_, one_class=True)
+    n = kernel.n
     some = np.unique(np.linspace(0, n - 1, min(n, 256)).astype(np.int64))
     block = np.empty((32, n), np.float32)
     density = np.zeros(n)

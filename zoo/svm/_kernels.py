@@ -245,7 +245,7 @@ class Kernel:
         self.dtype = np.dtype(dtype)
         self.sparse = sparse.issparse(Z)
         self.n = Z.shape[0]
-        self.width = 1 if kind == "precomputed" else Z.shape[1]
+        self.width = 100 if kind == "precomputed" else Z.shape[1]  # rows that are there cost little
         self.mean = None
         self.raw = Z
         self._centre = centre
@@ -318,10 +318,8 @@ class Kernel:
             k = np.arange(self.n) if self.columns is None else self.columns
             return np.ascontiguousarray(self.Z[k, k], dtype=self.dtype)
         if callable(self.kind):
-            return np.array(
-                [np.asarray(self.kind(self.Z[k : k + 1], self.Z[k : k + 1]))[0, 0] for k in range(self.n)],
-                dtype=self.dtype,
-            )
+            blocks = (self.Z[s : s + 64] for s in range(0, self.n, 64))
+            return np.concatenate([np.diag(np.asarray(self.kind(A, A))) for A in blocks]).astype(self.dtype)
         if self.kind == "rbf":
             return np.ones(self.n, self.dtype)
         s = self.norms.astype(np.float64)

@@ -32,6 +32,8 @@ from zoo.svm._kernels import Halves, Kernel
 _MATH = {"nnan", "nsz", "arcp", "contract"}
 _BLOCK = 1024
 _TAU = 1e-12
+# A matrix that takes fewer multiplications than this is made at once.
+_SMALL = 5e7
 # A partner whose row is in the cache may gain this much less than one whose row must be made.
 _ABSENT = np.float32(0.7)
 
@@ -419,10 +421,15 @@ def smo(
     cache = _Cache(n, cache_size)
     # with room for every row there is nothing to win: full passes are cheap beside lost rows
     shrinking = shrinking and n >= 2000 and cache.capacity < 0.6 * n
+    # a device wants many rows at a time
+    d = kernel.width if kernel.there is None else 1000
     active = everything
     local: Kernel | Halves = kernel
     halves = cache.capacity == n and kernel.can_halve()
-    if halves:
+    if kernel.n * cache.capacity * (d + 20) <= _SMALL and cache.capacity == n:
+        halves = False
+        cache.fetch(kernel, everything, -1, 0)
+    elif halves:
         local = Halves(kernel)
     history: list[tuple[np.ndarray, np.ndarray]] = []
     u, F, diag, lo_a, hi_a = u_all, F_all, diag_all, lo, hi
@@ -430,8 +437,6 @@ def smo(
     _slopes(u, lo_a, hi_a, eps, up, dn)
     state = np.array([-1.0, np.inf, 0.0, 0.0])
     clock = np.zeros(3, np.int64)
-    # a device wants many rows at a time
-    d = kernel.width if kernel.there is None else 1000
     every = min(n, 1000)
     next_look, next_pause = every, 1000
     finishing = False

@@ -69,12 +69,13 @@ class OneClassSVM(Detector, KernelMachine):
     nu: Annotated[Fraction, Search(0.01, 0.5, log=True)] = 0.5
 
     def _learn(self, X: Any, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.svm._dual import solve, spread
+        from zoo.svm._dual import kernel_of, solve, spread
 
         self._prepare(X)
         hi = np.ones(X.shape[0]) if w is None else np.asarray(w, np.float64)
         lo = np.zeros_like(hi)
-        start = spread(self, X, hi, float(self.nu * hi.sum()))
+        kernel = kernel_of(self, X, self.gamma_, one_class=True)
+        start = spread(kernel, hi, float(self.nu * hi.sum()))
         self.n_iter_ = 0
         self._publish(X, start, 0.0)
         watched = bool(getattr(self, "_skl_callbacks", None))
@@ -86,7 +87,7 @@ class OneClassSVM(Detector, KernelMachine):
                 self._publish(X, u, self.offset_)
             return next(ticks, None) is None
 
-        answer = solve(self, X, self.gamma_, lo, lo, hi, u=start, pause=pause)
+        answer = solve(self, X, self.gamma_, lo, lo, hi, u=start, pause=pause, kernel=kernel)
         next(ticks, None)
         self.n_iter_ = max(1, answer.n_iter)
         self._publish(X, answer.u, -answer.b)
