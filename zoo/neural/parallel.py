@@ -129,8 +129,8 @@ def group(backend: str | None = None, *, timeout: float = 1800.0, **options: Any
     Parameters
     ----------
     backend : str, optional
-        "gloo" or "nccl"; by default nccl where there is a CUDA device, else gloo. Not used when the
-        process has joined a group already.
+        "gloo" or "nccl"; by default gloo for what is on the CPU and nccl for what is on a GPU. Not
+        used when the process has joined a group already.
     timeout : float, default=1800
         Seconds to wait for the others.
     **options
@@ -140,8 +140,7 @@ def group(backend: str | None = None, *, timeout: float = 1800.0, **options: Any
     global _current
     mine = not dist.is_initialized()
     if mine:
-        chosen = backend or ("nccl" if torch.cuda.is_available() else "gloo")
-        dist.init_process_group(chosen, timeout=timedelta(seconds=timeout), **options)
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout), **options)
     before = _current
     _current = Share(dist.get_rank(), dist.get_world_size())
     try:
@@ -172,9 +171,9 @@ def fit(
     X, y : data
         As for ``fit``; every process gets a copy.
     processes : int, default=2
-        How many; with ``device="cuda"`` each takes a GPU.
+        How many; with ``device="cuda"`` they take the GPUs in turn.
     backend : {"gloo", "nccl"}, optional
-        How they talk; by default nccl on GPUs, else gloo.
+        How they talk; by default nccl on GPUs of their own, else gloo.
     timeout : float, default=1800
         Seconds after which a process that waits for another gives up.
     **fit_params
@@ -260,8 +259,11 @@ def _work(end: Connection, task: tuple[Any, ...]) -> None:
     try:
         cuda = [n for n, v in estimator.get_params().items() if n.endswith("device") and v == "cuda"]
         if cuda:
-            torch.cuda.set_device(rank)
-            estimator.set_params(**{name: f"cuda:{rank}" for name in cuda})
+            count = torch.cuda.device_count()
+            torch.cuda.set_device(rank % count)
+            estimator.set_params(**dict.fromkeys(cuda, f"cuda:{rank % count}"))
+            if processes > count:
+                backend = backend or "gloo"  # nccl refuses two processes on one GPU
         elif sys.platform == "linux":
             # By its name the machine may not find itself.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -270,8 +272,7 @@ def _work(end: Connection, task: tuple[Any, ...]) -> None:
             estimator.set_params(
                 **{name: type(v)(0) for name, v in params if name.rpartition("__")[2] == "verbose"}
             )
-        talk = backend or ("nccl" if cuda else "gloo")
-        with group(talk, timeout=timeout, init_method=meeting, rank=rank, world_size=processes):
+        with group(backend, timeout=timeout, init_method=meeting, rank=rank, world_size=processes):
             estimator.fit(X, y, **fit_params)
         if cuda:
             estimator.set_params(**dict.fromkeys(cuda, "cuda"))
