@@ -295,6 +295,7 @@ def newton_squared_hinge(X, y, c, *, scaling, tol, max_iter, steps=None):
     pace = iter(steps) if steps is not None else range(max_iter).__iter__()
     done, n_iter = False, 0
     best = np.inf
+    (posv,) = linalg.get_lapack_funcs(("posv",), (H,))
     for _ in pace:
         if n_iter >= max_iter:
             break
@@ -319,8 +320,9 @@ def newton_squared_hinge(X, y, c, *, scaling, tol, max_iter, steps=None):
         if not bias:
             M[d, :] = M[:, d] = 0
             M[d, d] = 1
-        factor = linalg.cho_factor(M, lower=True, check_finite=False, overwrite_a=True)
-        p = -linalg.cho_solve(factor, np.append(g, gb), check_finite=False)
+        _, p, broken = posv(M, -np.append(g, gb), lower=True, overwrite_a=True)
+        if broken:
+            raise linalg.LinAlgError("LinearSVC: X is too large to factorise; scale its columns.")
         dm = X @ p[:d] + scaling * p[d]
         a = _exact_step(y, c, margin, dm, w, b, p)
         w = w + a * p[:d]
@@ -360,14 +362,20 @@ def _exact_step(y, c, margin, dm, w, b, p):
     """The step along p that minimises the (piecewise quadratic, convex) objective."""
     d = w.size
     ww, wp = float(p[:d] @ p[:d] + p[d] ** 2), float(w @ p[:d] + b * p[d])
+    return _newton_in_one(y, c, margin, dm, ww, wp)
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _newton_in_one(y, c, margin, dm, ww, wp):
     a = 1.0
     for _ in range(20):
-        slack = 1 - y * (margin + a * dm)
-        on = slack > 0
-        cd = c[on] * dm[on]
-        slope = wp + a * ww - 2 * float(cd @ (y[on] * slack[on]))
-        curve = ww + 2 * float(cd @ dm[on])
-        step = slope / curve
+        slope, curve = 0.0, 0.0
+        for k in range(y.shape[0]):
+            slack = max(1.0 - y[k] * (margin[k] + a * dm[k]), 0.0)
+            inside = 1.0 if slack > 0.0 else 0.0
+            slope += c[k] * dm[k] * y[k] * slack
+            curve += c[k] * dm[k] * dm[k] * inside
+        step = (wp + a * ww - 2.0 * slope) / (ww + 2.0 * curve)
         if abs(step) <= 1e-3 * abs(a) or abs(step) < 1e-12:
             break
         a = max(a - step, 1e-6)
