@@ -557,9 +557,9 @@ def path(data, t, lams, ratio, tol, max_sweeps):
     out = np.empty((len(lams), data.d), b.dtype)
     gaps, most = np.empty(len(lams)), 0
     if isinstance(data, Gram) and data.d <= 500:
-        lams = np.asarray(lams, np.float64)
-        q = np.ascontiguousarray(data.q)
-        most = _path_gram(data.G, q, data.yy, lams, ratio, tol, max_sweeps, out, gaps)
+        # one layout and type of each argument, so that the kernel is compiled once
+        lams, q = np.ascontiguousarray(lams, np.float64), np.ascontiguousarray(data.q)
+        most = _path_gram(data.G, q, data.yy, lams, float(ratio), float(tol), max_sweeps, out, gaps)
         return out, gaps, most
     c = data.correlations()
     last = lams[0]

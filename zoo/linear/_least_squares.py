@@ -14,7 +14,7 @@ from zoo.devices import arrays_on
 SMALL_SIDE = 1000
 
 # From this width on the time of a fit is that of X'X, which float32 halves; the correction steps
-# of `corrected` win back every digit.
+# of `_corrected` win back every digit.
 WIDE_GRAM = 200
 
 
@@ -227,7 +227,8 @@ class Design:
     def rough_dual(self):
         """The same of a dense numpy X in float32, or None where that range is too small."""
         with np.errstate(over="ignore", invalid="ignore"):
-            A = np.subtract(self.X, self.mean, dtype=np.float32, casting="same_kind")
+            A = np.empty(self.X.shape, np.float32)
+            np.subtract(self.X, self.mean, out=A, casting="same_kind")
             if self.w is not None:
                 A *= np.sqrt(self.w)[:, None]
             K = A @ A.T
@@ -369,7 +370,7 @@ def solve_normal(design, alpha=0.0):
         factor = None if A is None else SPD(_raise_diagonal(A, alpha))
         # the dual's corrections see their own residuals, not those of beta: less may be lost
         if factor is not None and factor.rcond >= factor.eps ** (1 / 3 if wide else 0.75):
-            if double and not rough and factor.rcond > 1e-3:  # nothing to correct
+            if double and not rough and factor.xp is np and factor.rcond > 1e-3:  # nothing to correct
                 D = factor.solve(c)
                 return (design.from_dual(D) if wide else D), None, factor
             found = _corrected(design, factor.to(design.X.dtype), c, alpha, wide)

@@ -36,7 +36,7 @@ class LogisticRegression(Classifier):
     solver : {"auto", "newton", "lbfgs", "gradient_descent", "momentum", "sgd"}, default="auto"
         "newton" reweights least squares; "lbfgs" takes start and curvature from a sample
         of the rows, or, with few rows for its columns, works in the space of the rows or without
-        curvature. "auto" takes newton for small problems, else lbfgs. An l1 penalty has
+        curvature. "auto" takes what should cost least at the shape of X. An l1 penalty has
         a proximal Newton solver of its own and takes "auto" alone.
     lr : float or None, default=None
         Step of the last three solvers; None is one over the largest curvature.
