@@ -84,8 +84,13 @@ def learn(
     target_step: float,
     target_reg: float,
     train_hidden: bool,
+    one_sided: bool,
 ) -> list[float]:
-    """Train the weights in place and return the weighted mean squared error of each epoch."""
+    """Train the weights in place and return the weighted mean squared error of each epoch.
+
+    With ``one_sided`` Y holds labels, 0 and 1: a sum beyond its label is right enough, and asks nothing of
+    the layers below.
+    """
     n = len(X)
     w = np.ones(n, X.dtype) if w is None else w
     n_batches = -(-n // batch_size)
@@ -110,8 +115,11 @@ def learn(
                 weights[l] += move
                 if l == 0 or not train_hidden:
                     break
-                # What the moved weights leave over is asked of the inputs.
-                error = error - x @ move
+                if one_sided and l == len(weights) - 1:
+                    error = np.where(Y[rows] > 0.5, np.maximum(error, 0), np.minimum(error, 0))
+                else:
+                    # What the moved weights leave over is asked of the inputs.
+                    error = error - x @ move
                 W = weights[l][:-1]
                 D = directions(rng, len(W), n_directions, X.dtype)
                 wanted = inputs[l] + target_step * input_step(W, D, error, target_reg)

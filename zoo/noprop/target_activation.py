@@ -22,11 +22,11 @@ class TargetActivation(Estimator, abstract=True):
         Random directions along which weights, and inputs, may move in a step.
     lr : float, default=0.5
         Share of the least-squares step that is taken; it falls to 0 as a cosine.
-    alpha : float, default=0.001
+    alpha : float, default=0.01
         Ridge of the step of the weights, against the mean over rows.
-    target_step : float, default=0.5
+    target_step : float, default=1.0
         Share of the step of the inputs that becomes the target of the layer below.
-    target_reg : float, default=1.0
+    target_reg : float, default=0.2
         Ridge of the step of the inputs.
     train_hidden : bool, default=True
         False leaves the hidden layers as they were drawn: what the hidden targets are compared with.
@@ -54,15 +54,17 @@ class TargetActivation(Estimator, abstract=True):
     ] = (128, 128)
     n_directions: Annotated[Count, Search(1, 128, log=True)] = 64
     lr: Annotated[Positive, Search(0.05, 1.0, log=True)] = 0.5
-    alpha: Annotated[Positive, Search(1e-4, 1.0, log=True)] = 1e-3
-    target_step: Annotated[Positive, Search(0.05, 1.0, log=True)] = 0.5
-    target_reg: Annotated[Positive, Search(0.01, 10.0, log=True)] = 1.0
+    alpha: Annotated[Positive, Search(1e-4, 1.0, log=True)] = 1e-2
+    target_step: Annotated[Positive, Search(0.1, 2.0, log=True)] = 1.0
+    target_reg: Annotated[Positive, Search(0.01, 10.0, log=True)] = 0.2
     train_hidden: Annotated[bool, Fixed("it is there for comparison")] = True
     max_epochs: Annotated[Count, Fixed("a budget")] = 30
     batch_size: Annotated[Count, Search(64, 1024, log=True)] = 256
     random_state: Seed = None
 
-    def _train(self, X: np.ndarray, Y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
+    def _train(
+        self, X: np.ndarray, Y: np.ndarray, w: np.ndarray | None, steps: Steps, one_sided: bool
+    ) -> None:
         rng = self._random_source()
         self.x_mean_, self.x_scale_ = location_scale(X, w)
         sizes = [X.shape[1], *map(int, self.hidden_layer_sizes), Y.shape[1]]
@@ -72,7 +74,7 @@ class TargetActivation(Estimator, abstract=True):
             max_epochs=int(self.max_epochs), batch_size=int(self.batch_size), lr=float(self.lr),
             n_directions=int(self.n_directions), alpha=float(self.alpha),
             target_step=float(self.target_step), target_reg=float(self.target_reg),
-            train_hidden=bool(self.train_hidden),
+            train_hidden=bool(self.train_hidden), one_sided=one_sided,
         )  # fmt: skip
         self.loss_curve_ = np.array(losses)
 
@@ -109,7 +111,8 @@ class TargetActivationClassifier(Classifier, TargetActivation):
     inputs; moving w along d changes the output by <x, d>, so the two are exchanged. They average
     ratios whose denominator passes through zero, which have no variance; the least squares solved here
     are what the average stands for, with one direction :math:`\sum dy\langle x,d\rangle /
-    \sum\langle x,d\rangle^2`. The activation is invertible, as the targets need. Compare with
+    \sum\langle x,d\rangle^2`. The activation is invertible, as the targets need. A sum that
+    lies beyond its label, above 1 or below 0, is right enough and asks nothing of the hidden layers. Compare with
     ``train_hidden=False``: on digits most of the accuracy is the last layer's. Not for large tasks.
 
     References
@@ -132,7 +135,7 @@ class TargetActivationClassifier(Classifier, TargetActivation):
     logits: ClassVar[bool] = False
 
     def _learn(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        self._train(X, np.eye(len(self.classes_))[y], w, steps)
+        self._train(X, np.eye(len(self.classes_))[y], w, steps, one_sided=True)
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         return self._last_sums(X)
@@ -176,7 +179,7 @@ class TargetActivationRegressor(Regressor, TargetActivation):
     def _learn(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         self.y_mean_, self.y_scale_ = location_scale(y, w)
         scaled = (y - self.y_mean_) / self.y_scale_
-        self._train(X, scaled if y.ndim == 2 else scaled[:, None], w, steps)
+        self._train(X, scaled if y.ndim == 2 else scaled[:, None], w, steps, one_sided=False)
 
     def _output(self, X: np.ndarray) -> np.ndarray:
         output = self._last_sums(X)
