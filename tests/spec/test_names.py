@@ -197,6 +197,22 @@ def test_splitters(name):
         assert Splitter(name, {"shuffle": True}).make(5).random_state == 5
 
 
+def test_splitters_inside_estimators():
+    found = item({"CalibratedClassifierCV": {"cv": {"KFold": {"n_splits": 3, "shuffle": True}}}})
+    made = found.make(7).cv
+    assert (type(made).__name__, made.n_splits, made.random_state) == ("KFold", 3, 7)
+    assert item(found.plain()) == found
+    with pytest.raises(SpecError, match="no splitter 'KFlod'"):
+        item({"CalibratedClassifierCV": {"cv": "KFlod"}})
+
+
+def test_target_encoder_takes_its_folds_from_the_seed():
+    made = item("TargetEncoder").make(7)
+    assert made.cv.random_state == 7
+    again = item(item_of(made).plain()).make(1)
+    assert again.cv.random_state == 7
+
+
 def test_metrics_know_their_task():
     assert task_of_metric("r2") == "regression"
     assert task_of_metric("roc_auc") == "classification"

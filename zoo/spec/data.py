@@ -423,9 +423,7 @@ def read_table(
     return known, read
 
 
-def _parquet(
-    file: Path, missing: Sequence[str], rows: int | None, place: Place
-) -> tuple[list[str], Any]:
+def _parquet(file: Path, missing: Sequence[str], rows: int | None, place: Place) -> tuple[list[str], Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -335,6 +335,9 @@ class Item(Form):
             parameter = inspect.signature(self.cls).parameters.get("random_state")
             if parameter is not None and parameter.default is None:
                 made["random_state"] = seed
+            elif parameter is not None and parameter.default == "deprecated" and "cv" not in self.params:
+                # TargetEncoder shuffles its folds with the generator that everybody shares.
+                made["cv"] = Splitter("KFold", {"n_splits": 5, "shuffle": True}).make(seed)
         return self.cls(**made)
 
     def space(self, prefix: str = "") -> dict[str, Any]:
@@ -378,6 +381,8 @@ def _first(value: Any) -> Any:
 def _made(value: Any, seed: int | None, domain: Domain | None = None) -> Any:
     if isinstance(value, Item):
         return value.make(seed)
+    if isinstance(value, Splitter):
+        return value.make(seed or 0)
     if isinstance(value, list):
         made = [_made(item, seed) for item in value]
         # scikit-learn asks for a tuple in places; a file knows lists only.
@@ -413,6 +418,8 @@ def read_value(domain: Domain, value: Any, place: Place) -> Any:
     for form in RANGES:
         if form.fits(value):
             return _read_range(form, domain, value, place)
+    if place.path[-1] == "cv" and Splitter.fits(value):
+        return Splitter.read(value, place)
     # A parameter of this name holds an estimator, whatever else its domain lets pass.
     holds_estimator = str(place.path[-1]).endswith("estimator") and value is not None
     if domain.anything and holds_estimator and Item.fits(value):
@@ -559,6 +566,8 @@ def _plain_parameter(value: Any, where: str) -> Any:
         return {key: _plain_parameter(v, where) for key, v in value.items()}
     if hasattr(value, "get_params") and not isinstance(value, type):
         return item_of(value)
+    if type(value).__name__ in SPLITTERS:
+        return splitter_of(value)
     raise SpecError(
         f"spec: {where}={short(value)} ({type(value).__name__}) is no plain value and cannot be written."
     )
@@ -707,6 +716,27 @@ class Splitter(Form):
             ]
         }
         return {"$ref": "#/$defs/Splitter"}
+
+
+def splitter_of(splitter: Any) -> Splitter:
+    """Return the splitter of the file for one of scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import KFold
+    >>> splitter_of(KFold(3)).plain()
+    {'KFold': {'n_splits': 3}}
+    """
+    name = type(splitter).__name__
+    if name not in SPLITTERS:
+        raise SpecError(f"spec: the splitter {name} cannot be written; take one of {', '.join(SPLITTERS)}.")
+    params = {}
+    inside = getattr(splitter, "cvargs", {})  # where the repeated splitters keep theirs
+    for key, parameter in inspect.signature(type(splitter)).parameters.items():
+        value = getattr(splitter, key, inside.get(key, parameter.default))
+        if value != parameter.default:
+            params[key] = value
+    return Splitter(name, params)
 
 
 def all_names() -> list[str]:

@@ -1,6 +1,5 @@
 """From a spec to objects and back: candidates, plan, the spec with everything chosen written out."""
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,6 @@ from zoo.spec.grammar import (
     Workers,
 )
 from zoo.spec.names import (
-    SPLITTERS,
     Item,
     Splitter,
     domains_of,
@@ -31,6 +29,7 @@ from zoo.spec.names import (
     range_of,
     response_of,
     space_of,
+    splitter_of,
     task_of,
     task_of_metric,
 )
@@ -577,12 +576,7 @@ def _plain_plan(plan: Plan) -> dict[str, Any]:
     if isinstance(plan.cv, int):
         plain["cv"] = plan.cv
     else:
-        name = type(plan.cv).__name__
-        if name not in SPLITTERS:
-            raise SpecError(
-                f"spec: the splitter {name} cannot be written; take one of {', '.join(SPLITTERS)}."
-            )
-        plain["cv"] = Splitter(name, _splitter_params(plan.cv)).plain()
+        plain["cv"] = splitter_of(plan.cv).plain()
     if plan.metrics:
         plain["metrics"] = list(plan.metrics)
     if plan.random_state is not None:
@@ -592,13 +586,3 @@ def _plain_plan(plan: Plan) -> dict[str, Any]:
     elif plan.backend is not None or plan.n_jobs is not None:
         plain["backend"] = {plan.backend or "loky": Workers(n_jobs=plan.n_jobs).plain()}
     return plain
-
-
-def _splitter_params(splitter: Any) -> dict[str, Any]:
-    found = {}
-    inside = getattr(splitter, "cvargs", {})  # where the repeated splitters keep theirs
-    for name, parameter in inspect.signature(type(splitter)).parameters.items():
-        value = getattr(splitter, name, inside.get(name, parameter.default))
-        if value != parameter.default:
-            found[name] = value
-    return found

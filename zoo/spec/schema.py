@@ -75,6 +75,8 @@ def _estimator(name: str, summaries: dict[str, str]) -> dict[str, Any]:
         properties[key] = (
             {"anyOf": [plain, {"$ref": "#/$defs/Range"}, {"$ref": "#/$defs/Item"}]} if plain else {}
         )
+        if key == "cv" and plain:
+            properties[key]["anyOf"].append({"$ref": "#/$defs/Splitter"})
         if says.get(key):
             properties[key]["description"] = " ".join(says[key].split())
     found: dict[str, Any] = {
