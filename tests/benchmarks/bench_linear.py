@@ -34,15 +34,18 @@ from zoo.linear.ridge_cv import RidgeCV
 def race(*calls, longest=6.0):
     """Median CPU seconds of each call, timed in turn, and the last results."""
     seconds, results = [[] for _ in calls], [None] * len(calls)
+    gc.collect()
+    gc.disable()
     began = time.process_time()
-    for turn in range(31):
-        gc.collect()
-        for i, call in enumerate(calls):
+    for turn in range(51):
+        # in turn from either end, so that nobody always finds the other's data in the cache
+        for i in range(len(calls))[:: 1 if turn % 2 else -1]:
             start = time.process_time()
-            results[i] = call()
+            results[i] = calls[i]()
             seconds[i].append(time.process_time() - start)
         if time.process_time() - began > longest * (turn + 1) / (turn + 2):
             break
+    gc.enable()
     # the first turn warms caches and kernels up
     return [float(np.median(s[1:] or s)) for s in seconds], results
 

@@ -249,7 +249,8 @@ def _path_gram(G, q, yy, lams, ratio, tol, max_sweeps, out, gaps):
             # a single move of this size changes the objective by half its square
             step = np.sqrt(share * max(min(gap, before), goal) / max(1, at.shape[0]))
             sweeps += _descend_gram(G, c, b, columns, at, lam1, lam2, step, max_sweeps - sweeps)
-            if share < 1e-2:
+            # a factor of hundreds of columns costs more than passes do, unless these get nowhere
+            if share < (1e-2 if np.count_nonzero(b) <= 200 else 1e-5):
                 _newton_gram(G, c, b, lam1, lam2)
             if not grown:
                 share *= 0.1
