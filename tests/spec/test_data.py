@@ -219,6 +219,9 @@ def test_held_out_file(csv):
     assert len(data.X) == 8
     assert list(data.X_test.columns) == list(data.X.columns)
     assert data.X_test["city"].iloc[0] == "Paris"
+    (csv / "test.csv").write_text("y,city,age,when,note,flag,w,who\nyes.,Paris,3,2024-03-01,n9,True,1,z\n")
+    with pytest.raises(SpecError, match=r"test: the held-out part has the class 'yes\.'"):
+        load(csv, test={"csv": "test.csv"})
     (csv / "test.csv").write_text("y,city\nyes,Paris\n")
     with pytest.raises(SpecError, match=r"test\.csv: there is no column 'age' as in the other file"):
         load(csv, test={"csv": "test.csv"})

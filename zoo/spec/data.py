@@ -683,6 +683,13 @@ def _divide(spec: Spec, raw: _Raw) -> Data:
     if len(y) != X.shape[0]:
         raise at.error(f"X has {X.shape[0]} rows and y has {len(y)}; they must have as many.")
     y_test = None if raw.y_test is None else check_target(raw.y_test, task, spec.at("test"), other=True)[0]
+    if y_test is not None and task == "classification":
+        strange = sorted(set(y_test.tolist()) - set(y.tolist()))
+        if strange:
+            raise spec.at("test").error(
+                f"the held-out part has the class {short(strange[0])}, which the rows to learn from do not have; "
+                "write the classes alike in both."
+            )
     weights = _check_weights(raw.weights, spec)
     groups = _check_groups(raw.groups, spec)
     data = Data(
