@@ -687,8 +687,8 @@ def _divide(spec: Spec, raw: _Raw) -> Data:
         strange = sorted(set(y_test.tolist()) - set(y.tolist()))
         if strange:
             raise spec.at("test").error(
-                f"the held-out part has the class {short(strange[0])}, which the rows to learn from do not have; "
-                "write the classes alike in both."
+                f"the held-out part has the class {short(strange[0])}, which the rows to learn from do "
+                "not have; write the classes alike in both."
             )
     weights = _check_weights(raw.weights, spec)
     groups = _check_groups(raw.groups, spec)
