@@ -11,6 +11,7 @@ from zoo.neural import blocks
 from zoo.noprop import _diffusion as diffusion
 from zoo.noprop._blocks import Blocks
 from zoo.noprop._head import Head
+from zoo.noprop._layers import compiled
 
 
 class Denoisers(blocks.Stochastic):
@@ -114,6 +115,11 @@ class Denoisers(blocks.Stochastic):
     def n_pieces(self) -> int:
         """How many groups are trained one after the other."""
         return len(self.stacks) if self.training_mode == "local" else 1
+
+    @property
+    def compiled_step(self) -> bool:
+        """Whether the step of dense blocks is compiled code, which runs in one thread."""
+        return self.groups()[0][1].network == "dense" and compiled(self.W)
 
     # -- parts --------------------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
 """The training step of networks that compute their gradients piece by piece."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from zoo.neural.trainer import Trainer
@@ -37,6 +39,13 @@ class LocalTrainer(Trainer):
             self.module_.clip(self.gradient_clip)
         self.optimizer_.step()
         return step
+
+    def _threads(self, X: Any) -> AbstractContextManager[Any]:
+        """Keep to one thread where the step is compiled: around it there is little work to share."""
+        if not getattr(self.module_, "compiled_step", False):
+            return super()._threads(X)
+        one: AbstractContextManager[Any] = ThreadpoolController().limit(limits=1)
+        return one
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Ask the module for its loss and its gradients."""

@@ -112,8 +112,9 @@ class TargetActivationClassifier(Classifier, TargetActivation):
     ratios whose denominator passes through zero, which have no variance; the least squares solved here
     are what the average stands for, with one direction :math:`\sum dy\langle x,d\rangle /
     \sum\langle x,d\rangle^2`. The activation is invertible, as the targets need. A sum that
-    lies beyond its label, above 1 or below 0, is right enough and asks nothing of the hidden layers. Compare with
-    ``train_hidden=False``: on digits most of the accuracy is the last layer's. Not for large tasks.
+    lies beyond its label, above 1 or below 0, is right enough and asks nothing of the hidden layers.
+    Compare with ``train_hidden=False``: on digits most of the accuracy is the last layer's. Not for
+    large tasks.
 
     References
     ----------
