@@ -230,12 +230,17 @@ class Problem:
         if k == 1:
             return self._penalise(self.gram(self.P))
         H, P = np.zeros((k, e, k, e), self.dtype), self.probabilities
-        for a in range(k):
-            for b in range(a, k):
-                c = self.w * P[a] * (float(a == b) - P[b])
-                block = self.gram(c)
-                H[a, :, b] = self._penalise(block) if a == b else block
-                H[b, :, a] = H[a, :, b].T
+        first, second = np.triu_indices(k)
+        together = None
+        if isinstance(self.X, np.ndarray) and len(first) * self.n * e < 1e6:
+            # small: all pairs of classes in one product
+            Z = np.column_stack([self.X, np.ones(self.n, self.dtype)])
+            C = self.w * P[first] * ((first == second)[:, None] - P[second])
+            together = Z.T @ (C[:, :, None] * Z)
+        for q, (a, b) in enumerate(zip(first, second, strict=True)):
+            block = together[q] if together is not None else self.gram(self.w * P[a] * (float(a == b) - P[b]))
+            H[a, :, b] = self._penalise(block) if a == b else block
+            H[b, :, a] = H[a, :, b].T
         H = H.reshape(k * e, k * e)
         if not self.intercept:
             fixed = np.arange(k) * e + e - 1
@@ -340,13 +345,11 @@ class Factor:
     def __init__(self, H):
         self.size = np.sqrt(np.maximum(H.diagonal(), np.finfo(H.dtype).tiny))
         A = H / self.size[:, None] / self.size
-        self.singular = False
-        try:
-            self.factor = linalg.cho_factor(A, lower=True, check_finite=False)
-            spread = np.abs(self.factor[0].diagonal())
-            self.singular = spread.min() < np.finfo(H.dtype).eps ** 0.5 * spread.max()
-        except linalg.LinAlgError:
-            self.singular = True
+        # LAPACK itself: scipy's wrappers cost more than the work on a few columns
+        potrf, self.potrs = linalg.get_lapack_funcs(("potrf", "potrs"), (A,))
+        self.factor, failed = potrf(A, lower=True, clean=False)
+        spread = np.abs(self.factor.diagonal())
+        self.singular = bool(failed) or spread.min() < np.finfo(H.dtype).eps ** 0.5 * spread.max()
         if self.singular:
             v, self.basis = linalg.eigh(A)
             cut = v[-1] * len(v) * np.finfo(H.dtype).eps
@@ -356,7 +359,7 @@ class Factor:
         """The solution of H x = g."""
         if self.singular:
             return self.basis @ (self.inverse * (self.basis.T @ (g / self.size))) / self.size
-        return linalg.cho_solve(self.factor, g / self.size, check_finite=False) / self.size
+        return self.potrs(self.factor, g / self.size, lower=True)[0] / self.size
 
 
 class Outcome:

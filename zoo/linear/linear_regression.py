@@ -55,12 +55,14 @@ class LinearRegression(Regressor):
     intercept_ : float or array of shape (targets,)
         Constant.
     rank_ : int
-        Independent columns (after centring); d for descent, which does not look.
+        Independent columns (after centring); the most there can be where nobody looked: descent and
+        conjugate gradients.
     sigma_ : float or array of shape (targets,)
         Standard deviation of the errors, with n - rank - 1 degrees of freedom; nan if none are
         left.
     n_iter_ : int
-        Steps of descent; 1 for the direct solvers.
+        Steps of descent, or of the conjugate gradients that "auto" takes on a large sparse X; 1 for
+        the direct solvers.
 
     Notes
     -----
