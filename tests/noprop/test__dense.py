@@ -94,16 +94,18 @@ def test_norm_is_that_of_torch(rectify):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_stages_of_images_are_those_of_torch_with_the_same_zeros(rate):
+def test_stages_of_images_are_those_of_torch_with_the_same_zeros(rate, channels):
     generator = torch.Generator().manual_seed(0)
     drop = layers.Dropout(rate, [5, 9])
     h = torch.randn(6, 8, 7, 6, generator=generator)
-    x = torch.nn.functional.pad(torch.randn(6, 3, 7, 6, generator=generator), (1, 1, 1, 1))
-    w, b = torch.randn(2, 4, 3, 3, 3, generator=generator), torch.randn(2, 4, generator=generator)
+    x = torch.nn.functional.pad(torch.randn(6, channels, 7, 6, generator=generator), (1, 1, 1, 1))
+    w = torch.randn(2, 4, channels, 3, 3, generator=generator)
+    b = torch.randn(2, 4, generator=generator)
     stages = [
         (lambda h: layers.rectify_and_drop(h, drop), (h,)),
-        (lambda h: layers.halve(h, drop), (h,)),
+        (lambda h: layers.halve(h, drop, 3), (h,)),
         (lambda w, b: layers.first_stage(x.to(w.dtype), w, b, drop), (w, b)),
     ]
     for stage, inputs in stages:

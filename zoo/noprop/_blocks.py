@@ -200,7 +200,7 @@ class Blocks(blocks.Stochastic):
         drop = Dropout(self.dropout if self.training else 0.0, seeds)
         h = first_stage(x, P["conv1_w"], P["conv1_b"], drop)
         h = rectify_and_drop(convolve(h, P["conv2_w"], P["conv2_b"]), drop)
-        h = halve(convolve(h, P["conv3_w"], P["conv3_b"]), drop)
+        h = halve(convolve(h, P["conv3_w"], P["conv3_b"]), drop, 3)
         n, _, H, W = h.shape
         h = h.permute(0, 2, 3, 1).reshape(n, H * W, K, CHANNELS[-1])
         return h.permute(2, 0, 1, 3).reshape(K, n, H * W * CHANNELS[-1]).transpose(1, 2)

@@ -219,12 +219,12 @@ def first_stage(x: Tensor, w: Tensor, b: Tensor, drop: Dropout) -> Tensor:
 
     w is (K, channels, C, 3, 3); returns (n, K * channels, H / 2, W / 2).
     """
-    if compiled(x):
+    if compiled(x) and x.shape[1] == 1:
         result: Tensor = _First.apply(x, w, b, drop)
         return result
-    h = F.conv2d(x, w.flatten(0, 1), b.flatten())
-    # The largest of relu(h) is relu of the largest, at a quarter of the work.
-    return drop.apply(F.relu(F.max_pool2d(h, 2)), 1)
+    last = torch.channels_last
+    w = w.flatten(0, 1).contiguous(memory_format=last)
+    return halve(F.conv2d(x.contiguous(memory_format=last), w, b.flatten()), drop, 1)
 
 
 def convolve(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -233,12 +233,13 @@ def convolve(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
     return F.conv2d(x, w2, b.flatten(), padding=1, groups=len(w))
 
 
-def halve(h: Tensor, drop: Dropout) -> Tensor:
+def halve(h: Tensor, drop: Dropout, layer: int) -> Tensor:
     """Rectify, take the largest of 2 x 2, and drop."""
     if compiled(h):
-        result: Tensor = _Halve.apply(h, drop)
+        result: Tensor = _Halve.apply(h, drop, layer)
         return result
-    return drop.apply(F.relu(F.max_pool2d(h, 2)), 3)
+    # The largest of relu(h) is relu of the largest, at a quarter of the work.
+    return drop.apply(F.relu(F.max_pool2d(h, 2)), layer)
 
 
 def rectify_and_drop(h: Tensor, drop: Dropout) -> Tensor:
@@ -288,7 +289,7 @@ class _First(torch.autograd.Function):
 
 class _Halve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, h: Tensor, drop: Dropout) -> Tensor:
+    def forward(ctx: Any, h: Tensor, drop: Dropout, layer: int) -> Tensor:
         from zoo.noprop._kernels import pool_forward
 
         h = _last(h)
@@ -296,7 +297,7 @@ class _Halve(torch.autograd.Function):
         out = torch.empty(n, H // 2, W // 2, O)
         choice = torch.empty(out.shape, dtype=torch.uint8)
         pool_forward(
-            h.numpy(), drop.salt(3, O // len(drop.seeds)), drop.limit, drop.scale, out.numpy(),
+            h.numpy(), drop.salt(layer, O // len(drop.seeds)), drop.limit, drop.scale, out.numpy(),
             choice.numpy(),
         )  # fmt: skip
         ctx.save_for_backward(choice)
@@ -311,7 +312,7 @@ class _Halve(torch.autograd.Function):
         (choice,) = ctx.saved_tensors
         gh = torch.empty(ctx.shape)
         pool_backward(_last(g).numpy(), choice.numpy(), ctx.scale, gh.numpy())
-        return gh.permute(0, 3, 1, 2), None
+        return gh.permute(0, 3, 1, 2), None, None
 
 
 class _Rectify(torch.autograd.Function):
