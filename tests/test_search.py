@@ -379,16 +379,19 @@ def test_after_a_loss_suspects_run_alone_and_only_the_killer_is_blamed(monkeypat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
 @pytest.mark.filterwarnings("ignore:a worker was lost")
-def test_a_worker_that_is_killed_costs_one_trial():
+def test_a_worker_that_is_killed_costs_one_trial(backend):
+    pytest.importorskip("distributed") if backend == "dask" else None
     candidates = [Candidate("kills", Fails("kill"), {"p": [0, 1, 2]}), Candidate("dummy", DummyClassifier())]
-    plan = Plan("grid", n_jobs=2, backend="loky", metrics=("accuracy",), cv=2)
+    plan = Plan("grid", n_jobs=2, backend=backend, metrics=("accuracy",), cv=2)
     outcome = run(candidates, X, Y, plan=plan)
     table = outcome.leaderboard.set_index("model")
     assert table.loc["kills", "failed_trials"] == 1
     assert table.loc["dummy", "status"] == "ok"
-    bad = outcome.trials.set_index("error").filter(like="killed", axis=0)
-    assert bad["params"].tolist() == [{"p": 1}]
+    failed = outcome.trials[outcome.trials["error"].notna()]
+    assert failed["params"].tolist() == [{"p": 1}]
+    assert "was killed, 2 times out of 2" in failed["error"].item()
 
 
 # -- the journal -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -10,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import joblib
+import sklearn
 from sklearn.utils.parallel import Parallel, delayed
 
 from zoo.search._fold import Problem, Task
@@ -24,17 +26,19 @@ class Workers:
     """
 
     ATTEMPTS = 2  # alone, before a task is blamed
+    PATIENCE = 30.0  # seconds without any worker
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._open = contextlib.ExitStack()
         self._options: dict[str, Any] = {}
+        self._dask: Any = None
         self._breaks: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __enter__(self) -> "Workers":
         plan = self.plan
         if plan.backend == "dask":
-            self._options = {"backend": "dask", "client": self._dask_client()}
+            self._begin_dask()
         elif plan.backend == "ray":
             self._join_ray()
             self._options = {"backend": "ray"}
@@ -45,25 +49,35 @@ class Workers:
     def __exit__(self, *details: Any) -> None:
         self._open.close()
 
-    def _dask_client(self) -> Any:
+    def _begin_dask(self) -> None:
         try:
+            import dask
             import distributed
         except ImportError as error:
             raise ImportError(
                 "backend='dask' needs Dask; install it with: pip install 'sklearn-zoo[dask]'"
             ) from error
-        self._breaks += (
-            distributed.KilledWorker, distributed.comm.CommClosedError, CancelledError,
-            distributed.client.FutureCancelledError,
+        self._breaks = (
+            BrokenProcessPool, distributed.KilledWorker, distributed.comm.CommClosedError,
+            CancelledError, distributed.client.FutureCancelledError,
         )  # fmt: skip
-        if self.plan.address is not None:
-            return self._open.enter_context(distributed.Client(self.plan.address, set_as_default=False))
-        cluster = distributed.LocalCluster(
-            n_workers=workers_of(self.plan), threads_per_worker=1, processes=True,
-            dashboard_address=None, silence_logs=logging.CRITICAL,
-        )  # fmt: skip
-        self._open.enter_context(cluster)
-        return self._open.enter_context(distributed.Client(cluster, set_as_default=False))
+        address: Any = self.plan.address
+        if address is None:
+            # A task that kills its worker is tried again here, alone, and not three times beside others.
+            with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+                address = self._open.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=workers_of(self.plan), threads_per_worker=1, processes=True,
+                        dashboard_address=None, silence_logs=logging.CRITICAL,
+                    )
+                )  # fmt: skip
+        self._dask = self._open.enter_context(distributed.Client(address, set_as_default=False))
+
+    def _mend(self) -> None:
+        """After a loss, start a cluster of our own anew: workers that died often are not replaced."""
+        if self._dask is not None and self.plan.address is None:
+            self._open.close()
+            self._begin_dask()
 
     def _join_ray(self) -> None:
         try:
@@ -101,6 +115,7 @@ class Workers:
                     UserWarning,
                     stacklevel=2,
                 )
+                self._mend()
                 for task in under_way:
                     if (task.trial, task.fold) in waiting:
                         for done in self._alone(work, problem, task, waiting):
@@ -116,8 +131,10 @@ class Workers:
     ) -> list[tuple[Task, Any]]:
         """Run one task by itself; when that kills workers too, its whole trial has failed."""
         for _ in range(self.ATTEMPTS):
-            with contextlib.suppress(*self._breaks):
-                return [next(self._stream(work, problem, [task]))]
+            try:
+                return list(self._stream(work, problem, [task]))
+            except self._breaks:
+                self._mend()
         nothing = dict.fromkeys(problem.metrics, math.nan)
         lost = {
             "scores": nothing, "train_scores": nothing if task.train_scores else None,
@@ -128,9 +145,52 @@ class Workers:
         }  # fmt: skip
         return [(other, lost) for other in waiting.values() if other.trial == task.trial]
 
+    def _stream_dask(
+        self, work: Callable[[Problem, Task], Any], problem: Problem, tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Any]]:
+        """Submit to Dask itself: joblib waits forever for a task whose workers were killed."""
+        from distributed import TimeoutError as TooLate
+
+        # The result of a task, not scattered data: the scheduler makes it again when the workers
+        # that held it are gone.
+        data = self._dask.submit(_same, problem, pure=False)
+        config = sklearn.get_config()
+        waiting = [self._dask.submit(_under, config, work, data, task, pure=False) for task in tasks]
+        lost: BaseException | None = None
+        last = time.monotonic()
+        try:
+            while waiting:
+                done = [future for future in waiting if future.status != "pending"]
+                for future in done:
+                    if future.status == "finished":
+                        try:
+                            result = future.result(timeout=10)
+                        except TooLate:
+                            continue  # its worker died with it: it is computed again
+                        yield result
+                    else:
+                        lost = future.exception() if future.status == "error" else CancelledError()
+                    waiting.remove(future)
+                    last = time.monotonic()
+                if not done:
+                    time.sleep(0.01)
+                    self._look_for_workers(time.monotonic() - last)
+        finally:
+            self._dask.cancel(waiting)
+        if lost is not None:
+            raise lost
+
+    def _look_for_workers(self, seconds: float) -> None:
+        """Give up on a cluster of our own that has had no worker for long."""
+        if self.plan.address is None and seconds > self.PATIENCE and not self._dask.ncores():
+            raise CancelledError("the cluster has no worker left")
+
     def _stream(
         self, work: Callable[[Problem, Task], Any], problem: Problem, tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Any]]:
+        if self._dask is not None:
+            yield from self._stream_dask(work, problem, tasks)
+            return
         options = self._options
         n_jobs = None if self.plan.backend is None and self.plan.n_jobs is None else workers_of(self.plan)
         with joblib.parallel_config(n_jobs=n_jobs, **options) if options else contextlib.nullcontext():
@@ -138,10 +198,6 @@ class Workers:
             streams = active.supports_return_generator or isinstance(
                 active, joblib.parallel.SequentialBackend
             )
-            if options.get("backend") == "dask":
-                # The result of a task, not scattered data: the scheduler makes it again when the
-                # workers that held it are gone.
-                active.data_futures = {id(problem): options["client"].submit(_same, problem, pure=False)}
             # Ray returns nothing before everything is done, so it gets a few tasks at a time.
             parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered" if streams else "list")
         size = max(1, len(tasks) if streams else 2 * workers_of(self.plan))
@@ -154,8 +210,16 @@ class Workers:
                     results.close()
 
 
+# Used on Dask.
+
+
 def _same(value: Any) -> Any:
     return value
+
+
+def _under(config: dict[str, Any], work: Callable[[Problem, Task], Any], problem: Problem, task: Task) -> Any:
+    with sklearn.config_context(**config):
+        return work(problem, task)
 
 
 def workers_of(plan: Plan) -> int:
