@@ -169,24 +169,23 @@ def _plan(root, left, missing_left, set_at, n_leaves, first, ends, question, mas
 
 
 @inner
-def _goes_right(node, v, j, threshold, missing_left, set_at, sets, codes, n_codes):
-    """Tell whether a value goes right at a node, whatever it asks."""
-    if set_at[node] >= 0:
-        # Where the value is among the known categories of its column.
-        lo, hi = 0, n_codes[j]
-        while lo < hi:
-            mid = (lo + hi) >> 1
-            if codes[j, mid] < v:
-                lo = mid + 1
-            else:
-                hi = mid
-        known = lo < n_codes[j] and codes[j, lo] == v
-        b = np.uint64(lo if known else n_codes[j])
-        bit = sets[set_at[node], b >> np.uint64(6)] >> (b & np.uint64(63))
-        return (bit & np.uint64(1)) == np.uint64(0)
-    if np.isnan(v):
-        return missing_left[node] == 0
-    return v > threshold[node]
+def _code(v, j, codes, n_codes):
+    """Find a value among the known categories of its column; one past the last if it is not there."""
+    lo, hi = 0, n_codes[j]
+    while lo < hi:
+        mid = (lo + hi) >> 1
+        if codes[j, mid] < v:
+            lo = mid + 1
+        else:
+            hi = mid
+    known = lo < n_codes[j] and codes[j, lo] == v
+    return np.uint64(lo if known else n_codes[j])
+
+
+@small
+def _in_set(sets, s, code):
+    """Tell whether a category is among those that a set sends left."""
+    return (sets[s, code >> np.uint64(6)] >> (code & np.uint64(63))) & np.uint64(1) != np.uint64(0)
 
 
 @small
@@ -242,6 +241,7 @@ def _walk(
     rows, p = X.shape
     x = np.zeros((p, BLOCK))
     flat = x.reshape(p * BLOCK)
+    code = np.zeros((p, BLOCK), np.uint64)
     at = np.zeros(BLOCK, np.int64)
     open_leaves = np.empty(BLOCK, np.uint64)
     every = ~np.uint64(0)
@@ -256,6 +256,9 @@ def _walk(
                 v = X[a + i, j]
                 x[j, i] = v
                 missing |= np.isnan(v)
+                # Looked up once a row, not once a question.
+                if n_codes[j] > 0:
+                    code[j, i] = _code(v, j, codes, n_codes)
         for t in range(root.shape[0]):
             if n_leaves[t] > 0:
                 for i in range(BLOCK):
@@ -263,12 +266,9 @@ def _walk(
                 _ask_all(flat, open_leaves, first[t], ends[t, 0], column, limit, mask, False)
                 _ask_all(flat, open_leaves, ends[t, 0], ends[t, 1], column, limit, mask, True)
                 for q in range(ends[t, 1], ends[t, 2]):
-                    j = feature[question[q]]
-                    for i in range(m):
-                        if _goes_right(
-                            question[q], x[j, i], j, threshold, missing_left, set_at, sets, codes, n_codes
-                        ):
-                            open_leaves[i] &= mask[q]
+                    j, s = feature[question[q]], set_at[question[q]]
+                    for i in range(BLOCK):
+                        open_leaves[i] &= ~np.uint64(0) if _in_set(sets, s, code[j, i]) else mask[q]
                 for i in range(BLOCK):
                     at[i] = first[t] + _lowest(open_leaves[i])
             else:
@@ -279,10 +279,14 @@ def _walk(
                     if general:
                         for i in range(m):
                             node = at[i]
-                            j = feature[node]
-                            right = _goes_right(
-                                node, x[j, i], j, threshold, missing_left, set_at, sets, codes, n_codes
-                            )
+                            j, s = feature[node], set_at[node]
+                            v = x[j, i]
+                            if s >= 0:
+                                right = not _in_set(sets, s, code[j, i])
+                            elif np.isnan(v):
+                                right = missing_left[node] == 0
+                            else:
+                                right = v > threshold[node]
                             at[i] = (link[node] >> 24) + np.int64(right)
                             moved |= at[i] ^ node
                     elif missing:
