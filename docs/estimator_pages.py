@@ -191,7 +191,7 @@ def indent(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Keep signs of absolute value from being read as markup, and links into other libraries as plain words."""
+    """Keep signs of absolute value from being read as markup; links into other libraries become words."""
     text = re.sub(r":ref:`([^<`]*?)\s*<[^`]*`", r"\1", text)
     pieces = re.split(r"(:math:`[^`]*`|``.*?``|`[^`]*`)", text, flags=re.DOTALL)
     return "".join(piece if i % 2 else piece.replace("|", r"\|") for i, piece in enumerate(pieces))
