@@ -1289,3 +1289,25 @@ def test_a_name_is_refused_before_anything_is_imported(path, monkeypatch):
     with pytest.raises(ZooFileError, match=r"not trusted: antigravity\.Thing; "):
         load(path)
     assert "antigravity" not in sys.modules
+
+
+def test_boosting_of_scikit_learn_with_categories_is_kept(tmp_path):
+    """It holds a check of arrays with some of its arguments filled in."""
+    import pandas as pd
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    X = pd.DataFrame({"a": np.arange(60.0), "b": pd.Categorical(list("xyz") * 20)})
+    y = (X["a"] % 7 < 3).astype(int)
+    model = HistGradientBoostingClassifier(max_iter=5, random_state=0).fit(X, y)
+    save(model, tmp_path / "m.zoo")
+    trees = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
+    assert (load(tmp_path / "m.zoo", trusted=[trees]).predict_proba(X) == model.predict_proba(X)).all()
+
+
+def test_functions_with_arguments_are_refused_but_for_the_check_of_arrays(tmp_path):
+    from sklearn.preprocessing import FunctionTransformer
+
+    with pytest.raises(ZooFileError, match="function"):
+        save(FunctionTransformer(functools.partial(print, "x")), tmp_path / "m.zoo")
+    with pytest.raises(ZooFileError, match="function"):
+        save(FunctionTransformer(functools.partial(np.add, 1)), tmp_path / "m.zoo")

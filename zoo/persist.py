@@ -29,6 +29,7 @@ data (a torch module, a tokenizer) writes two methods, which only files use:
 """
 
 import copyreg
+import functools
 import hashlib
 import importlib
 import inspect
@@ -84,6 +85,8 @@ TRUSTED = frozenset(
     }.items()
     for name in names.split()
 )
+# HistGradientBoosting keeps it with some of its arguments.
+CHECK_ARRAY = "sklearn.utils.validation.check_array"
 # Classes that may stand in a state as themselves, such as dtype=np.float32.
 _PYTHON_TYPES: tuple[type[Any], ...] = (
     bool, bytes, complex, dict, float, frozenset, int, list, object, set, str, tuple,
@@ -283,7 +286,7 @@ def _function(name: str) -> Any:
     """Return the function of that name if it is one that files may name, else None.
 
     numpy's and scipy's ufuncs cannot do anything but compute; scikit-learn's are those of its
-    scorers; the zoo's are those of its families.
+    scorers and its check of arrays; the zoo's are those of its families.
     """
     module, _, attribute = name.rpartition(".")
     if module in ("numpy", "scipy.special"):
@@ -292,6 +295,8 @@ def _function(name: str) -> Any:
         return found if callable(found) and isinstance(inspect.unwrap(found), np.ufunc) else None
     if module.startswith("sklearn.metrics."):
         return _scorer_functions().get(name)
+    if name == CHECK_ARRAY:
+        return getattr(importlib.import_module(module), attribute)
     found = _of_a_family(name)
     return found if isinstance(found, types.FunctionType) else None
 
@@ -396,6 +401,8 @@ class _Writer:
             node = {"generator": self._generator(value, where)}
         elif isinstance(value, type):
             node = self._type(value, where)
+        elif type(value) is functools.partial and _name_of_function(value.func) == CHECK_ARRAY:
+            node = self._partial(value, where)
         elif _is_function(value):
             node = self._function(value, where)
         else:
@@ -506,6 +513,14 @@ class _Writer:
                 "functions of the zoo; give a string or one of these.",
             )
         return {"function": name}
+
+    def _partial(self, value: functools.partial[Any], where: str) -> Any:
+        """Keep a check of arrays with its arguments; other functions might do more with theirs than look."""
+        return {
+            "partial": CHECK_ARRAY,
+            "items": [self.node(v, f"an argument of {where}") for v in value.args],
+            "keywords": self.node(value.keywords, where),
+        }
 
     def _object(self, value: Any, where: str) -> Any:
         cls = type(value)
@@ -1003,6 +1018,12 @@ class _Reader:
             raise ValueError(f"{name} is no function")
         return found
 
+    def _partial(self, name: str, node: Any) -> Any:
+        if name != CHECK_ARRAY:
+            raise ValueError(f"{name} may not be given arguments")
+        arguments = [self.value(v) for v in node["items"]]
+        return functools.partial(_function(name), *arguments, **self.value(node["keywords"]))
+
     def _skops(self, number: int, node: Any) -> Any:
         return self.objects[number]
 
@@ -1024,7 +1045,7 @@ class _Reader:
 _TAGS = (
     "same", "float", "complex", "tuple", "named", "set", "frozenset", "slice", "range", "dict",
     "bytes", "bytearray", "dtype", "scalar", "array", "objects", "masked", "sparse", "random_state",
-    "generator", "type", "function", "skops", "object",
+    "generator", "type", "function", "partial", "skops", "object",
 )  # fmt: skip
 
 
