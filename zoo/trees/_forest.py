@@ -7,6 +7,10 @@ packed as in ``_grow``: ``(w y << 32) + w`` in whole numbers (regression, two cl
 
 Codes are bins (uint8) or the ranks of the distinct values (uint16), which makes cuts exact. Trees
 are independent: a forest runs ``grow_tree`` in plain threads.
+
+Under squared loss the rows of a node that fits a processor's cache are sorted once by every column;
+below it no row is sorted, counted or moved again: a cut parts each list in two, in order
+(``_grow_sorted``).
 """
 
 from typing import NamedTuple
@@ -23,6 +27,11 @@ UNKNOWN = 2
 """Missing values go with the larger part."""
 FEW = 20
 """Nodes of so few records are sorted; larger ones fill a histogram."""
+
+SORTED, MOST_LISTED = 512, 1 << 20
+"""Nodes of so few records are sorted once for all that lies below them, where codes are bins; and
+the most places in lists where they are ranks."""
+LOW, SHIFT = np.uint64(0xFFFF), np.uint64(16)
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -59,6 +68,17 @@ class Plain(NamedTuple):
     depth: np.ndarray  # int32
 
 
+def sorted_rows(p, code_bytes, rules):
+    """Most records of a node that is sorted once for all that lies below it.
+
+    Bins are counted fast and sorted where a node and its lists are near; ranks are sorted at once,
+    since to count them takes a cell for each.
+    """
+    if rules.max_depth in (1, 2) or 8 * rules.max_features < p:
+        return 0
+    return SORTED if code_bytes == 1 else max(SORTED, min(1 << 16, MOST_LISTED // p))
+
+
 @inner
 def _random(state):
     """Splitmix64: the next number of a stream that its seed determines."""
@@ -67,6 +87,24 @@ def _random(state):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+@inner
+def _restart(state, order, seed, start, end):
+    """Begin the draws of a node: they depend on its place alone, not on the nodes before it."""
+    for j in range(order.shape[0]):
+        order[j] = j
+    place = np.uint64(start) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(end)
+    state[0] = (np.uint64(seed) ^ place) * np.uint64(0xD6E8FEB86659FD93)
+
+
+@inner
+def _draw(state, order, pick):
+    """Put one of the columns that are not yet drawn, at random, in place ``pick``."""
+    more = np.uint64(order.shape[0] - pick)
+    q = pick + np.int64(((_random(state) >> np.uint64(32)) * more) >> np.uint64(32))
+    order[pick], order[q] = order[q], order[pick]
+    return order[pick]
 
 
 @intrinsic
@@ -298,8 +336,181 @@ def _part(words, codes, n_codes, is_cat, tree, node, child):
     tree.depth[child] = tree.depth[child + 1] = tree.depth[node] + 1
 
 
+@inner
+def _sort(codes, base, m, j, n_codes, lists, at, spare, bucket):
+    """List records base .. base + m in the order of column j as ``code << 16 | number``, from ``at`` on.
+
+    Tell whether no value is missing.
+    """
+    complete = True
+    if m <= FEW:
+        for i in range(m):
+            c = np.uint32(codes[base + i, j])
+            complete &= c < n_codes
+            e = (c << np.uint32(16)) | np.uint32(i)
+            q = i
+            while q > 0 and lists[at + q - 1] > e:
+                lists[at + q] = lists[at + q - 1]
+                q -= 1
+            lists[at + q] = e
+        return complete
+    # Two passes of a counting sort, by the low and by the high byte; the second where there is one.
+    for k in range(257):
+        bucket[k] = 0
+    for i in range(m):
+        c = np.int64(codes[base + i, j])
+        complete &= c < n_codes
+        bucket[(c & 255) + 1] += 1
+    for k in range(256):
+        bucket[k + 1] += bucket[k]
+    to, first = (spare, 0) if n_codes > 255 else (lists, at)
+    for i in range(m):
+        c = np.int64(codes[base + i, j])
+        to[first + bucket[c & 255]] = np.uint32((c << 16) | i)
+        bucket[c & 255] += 1
+    if n_codes > 255:
+        for k in range(257):
+            bucket[k] = 0
+        for i in range(m):
+            bucket[(np.int64(spare[i]) >> 24) + 1] += 1
+        for k in range(256):
+            bucket[k + 1] += bucket[k]
+        for i in range(m):
+            c = np.int64(spare[i]) >> 24
+            lists[at + bucket[c]] = spare[i]
+            bucket[c] += 1
+    return complete
+
+
+@inner
+def _cut_of_list(lists, first, end, y, total, min_weight, min_leaf, best):
+    """Best cut of a list under squared loss: its place or ``end``, its gain, the sum on the left.
+
+    With w the weight and g the weighted target of a node, a cut gains
+    (g_L w - w_L g)^2 / (w w_L w_R); what is compared here is w times that.
+    """
+    tg, th = total >> 32, total & 0xFFFFFFFF
+    left, left_at, at = np.int64(0), np.int64(0), end
+    n = np.int64(end - first)
+    for i in range(first, end - np.uint64(1)):
+        e, following = np.uint64(lists[i]), np.uint64(lists[i + np.uint64(1)])
+        left += y[e & LOW]
+        if (e ^ following) > LOW:
+            h = left & 0xFFFFFFFF
+            d = np.float64((left >> 32) * th - h * tg)
+            hl, hr = np.float64(h), np.float64(th - h)
+            if d * d > best * (hl * hr) and hl >= min_weight and hr >= min_weight:
+                if min_leaf > 1:
+                    rows = np.int64(i - first) + 1
+                    if rows < min_leaf or n - rows < min_leaf:
+                        continue
+                best, at, left_at = d * d / (hl * hr), i, left
+    return at, best, left_at
+
+
 @kernel
-def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tree, hist, touched):
+def _grow_sorted(lists, size, y, number, side, spare, m, order, state, rules, tree, root, n_nodes, total):
+    """Grow all that lies below a node of m records; return the number of nodes.
+
+    ``lists`` (columns times ``size``) hold the records by each column's code, ``number`` (m) holds
+    them by place and is what is left in order.
+    """
+    p = order.shape[0]
+    waiting = np.empty(m + 1, np.int32)
+    sums = np.empty(m + 1, np.int64)
+    base = np.int64(tree.start[root])
+    waiting[0], sums[0] = root, total
+    n_waiting = 1
+    one = np.uint64(1)
+    while n_waiting > 0:
+        n_waiting -= 1
+        node, total = np.int64(waiting[n_waiting]), sums[n_waiting]
+        a, b = np.uint64(tree.start[node] - base), np.uint64(tree.end[node] - base)
+        w = np.float64(total & 0xFFFFFFFF)
+        parent = np.float64(total >> 32) ** 2 / w
+        best = (rules.min_gain + parent * 1e-13) * w
+        best_j, best_at, best_left = -1, np.uint64(0), np.int64(0)
+        tried = 0
+        _restart(state, order, rules.seed, tree.start[node], tree.end[node])
+        for pick in range(p):
+            if tried >= rules.max_features:
+                break
+            j = _draw(state, order, pick)
+            first, end = np.uint64(j * size) + a, np.uint64(j * size) + b
+            if (lists[first] ^ lists[end - one]) <= LOW:
+                continue
+            tried += 1
+            at, gain, left = _cut_of_list(lists, first, end, y, total, rules.min_weight, rules.min_leaf, best)
+            if at < end:
+                best, best_j, best_at, best_left = gain, j, at - np.uint64(j * size) + one, left
+                if b - a == np.uint64(2):
+                    break
+        if best_j < 0:
+            continue
+        first = np.uint64(best_j * size)
+        cut = best_at
+        last, following = lists[first + cut - one], lists[first + cut]
+        tree.feature[node], tree.gain[node] = best_j, best / w
+        tree.bin[node], tree.next[node] = np.uint64(last) >> SHIFT, np.uint64(following) >> SHIFT
+        tree.missing_left[node] = cut - a >= b - cut
+        tree.left[node] = n_nodes
+        # ---- two children; those that may be cut wait, and their lists are needed
+        listed = False
+        for child in range(2):
+            s, e = (a, cut) if child == 0 else (cut, b)
+            own = best_left if child == 0 else total - best_left
+            k = n_nodes + child
+            tree.start[k], tree.end[k] = base + np.int64(s), base + np.int64(e)
+            tree.depth[k] = tree.depth[node] + 1
+            tree.left[k], tree.feature[k], tree.gain[k] = k, -1, 0.0
+            tree.bin[k], tree.next[k], tree.missing_left[k] = 0, 0, 1
+            rows = np.int64(e - s)
+            if rows < 2 or rows < rules.min_split or rows < 2 * rules.min_leaf:
+                continue
+            if rules.max_depth > 0 and tree.depth[k] >= rules.max_depth:
+                continue
+            v = y[np.uint64(lists[first + s]) & LOW]
+            g0, w0 = v >> 32, v & 0xFFFFFFFF
+            same = True
+            for i in range(s + one, e):
+                u = y[np.uint64(lists[first + i]) & LOW]
+                if u != v:
+                    g1, w1 = u >> 32, u & 0xFFFFFFFF
+                    if abs(np.float64(g0) * w1 - np.float64(g1) * w0) > rules.slack * np.float64(w0 + w1):
+                        same = False
+                        break
+            if not same:
+                listed = True
+                waiting[n_waiting], sums[n_waiting] = k, own
+                n_waiting += 1
+        n_nodes += 2
+        for i in range(a, b):
+            e = np.uint64(lists[first + i]) & LOW
+            number[i] = e
+            side[e] = i < cut
+        if listed:
+            for j in range(p):
+                first = np.uint64(j * size)
+                # A column of one value stays so: nobody asks for its rows again.
+                if j == best_j or (lists[first + a] ^ lists[first + b - one]) <= LOW:
+                    continue
+                lo, hi = first + a, np.uint64(0)
+                for i in range(first + a, first + b):
+                    e = lists[i]
+                    s = np.uint64(side[np.uint64(e) & LOW])
+                    lists[lo] = e
+                    spare[hi] = e
+                    lo += s
+                    hi += one - s
+                for i in range(hi):
+                    lists[lo + i] = spare[i]
+    return n_nodes
+
+
+@kernel
+def grow_tree(
+    words, head, codes, n_codes, is_cat, classes, channels, rules, tree, hist, touched, most_sorted
+):
     """Grow one tree on records; return its number of nodes.
 
     ``words`` are the records as int64; ``head`` and ``codes`` are views of the same memory.
@@ -323,6 +534,14 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
     alone = channels == 1 and classes.shape[0] == 0
     fast = alone and rules.criterion == SQUARED and not rules.random_cut
     counting = rules.min_leaf > 1
+    # ---- room for nodes that are sorted once for all that lies below
+    size = min(n, most_sorted) if fast and rules.max_leaves == 0 and not is_cat.any() else 0
+    lists = np.empty(p * size, np.uint32)
+    spare = np.empty(size, np.uint32)
+    number = np.empty(size, np.uint16)
+    side = np.empty(size, np.uint8)
+    y = np.empty(size, np.int64)
+    bucket = np.empty(257, np.int64)
     n_nodes, n_waiting, n_leaves = 1, 0, 1
     tree.start[0], tree.end[0], tree.depth[0] = 0, n, 0
     fresh, last_fresh = 0, 0
@@ -375,17 +594,34 @@ def grow_tree(words, head, codes, n_codes, is_cat, classes, channels, rules, tre
                         same &= (head[a, q] >> 32) == (head[i, q] >> 32)
         if same:
             continue
+        if b - a <= size:
+            m = b - a
+            complete = True
+            for j in range(p):
+                complete &= _sort(codes, a, m, j, n_codes[j], lists, j * size, spare, bucket)
+            if complete:
+                for i in range(m):
+                    y[i], number[i] = head[a + i, 0], i
+                n_nodes = _grow_sorted(
+                    lists, size, y, number, side, spare, m, order, state, rules, tree, node, n_nodes, total[0]
+                )
+                # Records stay where they are; what is asked for later is their row numbers.
+                last = head.shape[1] - 1
+                for i in range(m):
+                    y[i] = head[a + np.int64(number[i]), last]
+                for i in range(m):
+                    head[a + i, last] = y[i]
+                continue
         parent = _fit(total, rules.criterion, classes)
         best = rules.min_gain + abs(parent) * 1e-13
         best_j, best_bin, best_next = -1, 0, 0
         best_missing, best_set = 0, False
         tried = 0
+        _restart(state, order, rules.seed, tree.start[node], tree.end[node])
         for pick in range(p):
             if tried >= rules.max_features:
                 break
-            q = pick + np.int64(_random(state) % np.uint64(p - pick))
-            order[pick], order[q] = order[q], order[pick]
-            j = order[pick]
+            j = _draw(state, order, pick)
             if alone:
                 m = _groups_of_one(head, codes, a, b, j, hist, touched, code, flat, count, counting)
             else:

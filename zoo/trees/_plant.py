@@ -151,7 +151,7 @@ def grow(plot, targets, w, rules, ids=None):
     k = _forest.grow_tree(
         raw.view(np.int64), head, codes, plot.n_codes, plot.is_cat, targets.classes, channels,
         rules, tree, np.zeros((cells, channels + 1), np.int64),
-        np.zeros((cells + 63) // 64, np.uint64),
+        np.zeros((cells + 63) // 64, np.uint64), _forest.sorted_rows(p, size, rules),
     )  # fmt: skip
     sums = np.zeros((k, targets.dense.shape[1] + 1))
     rows = head[:, q].copy()
