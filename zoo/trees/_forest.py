@@ -28,7 +28,7 @@ UNKNOWN = 2
 FEW = 20
 """Nodes of so few records are sorted; larger ones fill a histogram."""
 
-SORTED, MOST_LISTED = 512, 1 << 20
+SORTED, MOST_LISTED = 512, 1 << 19
 """Nodes of so few records are sorted once for all that lies below them, where codes are bins; and
 the most places in lists where they are ranks."""
 LOW, SHIFT = np.uint64(0xFFFF), np.uint64(16)
@@ -337,8 +337,10 @@ def _part(words, codes, n_codes, is_cat, tree, node, child):
 
 
 @inner
-def _sort(codes, base, m, j, n_codes, lists, at, spare, bucket):
+def _sort(codes, base, m, j, n_codes, lists, at, code, spare, bucket):
     """List records base .. base + m in the order of column j as ``code << 16 | number``, from ``at`` on.
+
+    ``code`` gets the codes in the order of the records.
 
     Tell whether no value is missing.
     """
@@ -346,6 +348,7 @@ def _sort(codes, base, m, j, n_codes, lists, at, spare, bucket):
     if m <= FEW:
         for i in range(m):
             c = np.uint32(codes[base + i, j])
+            code[at + i] = c
             complete &= c < n_codes
             e = (c << np.uint32(16)) | np.uint32(i)
             q = i
@@ -359,6 +362,7 @@ def _sort(codes, base, m, j, n_codes, lists, at, spare, bucket):
         bucket[k] = 0
     for i in range(m):
         c = np.int64(codes[base + i, j])
+        code[at + i] = c
         complete &= c < n_codes
         bucket[(c & 255) + 1] += 1
     for k in range(256):
@@ -389,31 +393,36 @@ def _cut_of_list(lists, first, end, y, total, min_weight, min_leaf, best):
     With w the weight and g the weighted target of a node, a cut gains
     (g_L w - w_L g)^2 / (w w_L w_R); what is compared here is w times that.
     """
-    tg, th = total >> 32, total & 0xFFFFFFFF
+    g, w = total >> 32, total & 0xFFFFFFFF
+    whole = np.float64(w)
     left, left_at, at = np.int64(0), np.int64(0), end
     n = np.int64(end - first)
     for i in range(first, end - np.uint64(1)):
-        e, following = np.uint64(lists[i]), np.uint64(lists[i + np.uint64(1)])
+        e = np.uint64(lists[i])
         left += y[e & LOW]
-        if (e ^ following) > LOW:
-            h = left & 0xFFFFFFFF
-            d = np.float64((left >> 32) * th - h * tg)
-            hl, hr = np.float64(h), np.float64(th - h)
-            if d * d > best * (hl * hr) and hl >= min_weight and hr >= min_weight:
-                if min_leaf > 1:
-                    rows = np.int64(i - first) + 1
-                    if rows < min_leaf or n - rows < min_leaf:
-                        continue
-                best, at, left_at = d * d / (hl * hr), i, left
+        own = left & 0xFFFFFFFF
+        d = np.float64((left >> 32) * w - own * g)
+        wl = np.float64(own)
+        wr = whole - wl
+        # Whether two codes are equal is hard to foresee, so it is asked of the few cuts that gain.
+        if d * d > best * (wl * wr):
+            if (e ^ np.uint64(lists[i + np.uint64(1)])) <= LOW or wl < min_weight or wr < min_weight:
+                continue
+            if min_leaf > 1:
+                rows = np.int64(i - first) + 1
+                if rows < min_leaf or n - rows < min_leaf:
+                    continue
+            best, at, left_at = d * d / (wl * wr), i, left
     return at, best, left_at
 
 
 @kernel
-def _grow_sorted(lists, size, y, number, side, spare, m, order, state, rules, tree, root, n_nodes, total):
+def _grow_sorted(lists, size, code, y, number, side, m, order, state, rules, tree, root, n_nodes, total):
     """Grow all that lies below a node of m records; return the number of nodes.
 
-    ``lists`` (columns times ``size``) hold the records by each column's code, ``number`` (m) holds
-    them by place and is what is left in order.
+    ``lists`` (2, columns, ``size``, flat) hold the records by each column's code: a node's lists are
+    in the first or the second half by turns of depth, and a cut parts them into the other half.
+    ``number`` (m) holds the records by place and is what is left in order.
     """
     p = order.shape[0]
     waiting = np.empty(m + 1, np.int32)
@@ -430,24 +439,35 @@ def _grow_sorted(lists, size, y, number, side, spare, m, order, state, rules, tr
         parent = np.float64(total >> 32) ** 2 / w
         best = (rules.min_gain + parent * 1e-13) * w
         best_j, best_at, best_left = -1, np.uint64(0), np.int64(0)
+        pair = b - a == np.uint64(2)
+        odd = (tree.depth[node] - tree.depth[root]) & 1
+        now, then = odd * p * size, (1 - odd) * p * size
         tried = 0
         _restart(state, order, rules.seed, tree.start[node], tree.end[node])
         for pick in range(p):
             if tried >= rules.max_features:
                 break
             j = _draw(state, order, pick)
-            first, end = np.uint64(j * size) + a, np.uint64(j * size) + b
+            first, end = np.uint64(now + j * size) + a, np.uint64(now + j * size) + b
+            if pair:
+                # Any column that tells two records apart cuts them; they were not listed for it.
+                at = np.uint64(j * size)
+                u = np.uint32(number[a]) | np.uint32(code[at + np.uint64(number[a])]) << np.uint32(16)
+                v = np.uint32(number[a + one]) | np.uint32(
+                    code[at + np.uint64(number[a + one])]
+                ) << np.uint32(16)
+                lists[first], lists[first + one] = min(u, v), max(u, v)
             if (lists[first] ^ lists[end - one]) <= LOW:
                 continue
             tried += 1
             at, gain, left = _cut_of_list(lists, first, end, y, total, rules.min_weight, rules.min_leaf, best)
             if at < end:
-                best, best_j, best_at, best_left = gain, j, at - np.uint64(j * size) + one, left
-                if b - a == np.uint64(2):
-                    break
+                best, best_j, best_at, best_left = gain, j, at - np.uint64(now + j * size) + one, left
+            if pair:
+                break
         if best_j < 0:
             continue
-        first = np.uint64(best_j * size)
+        first = np.uint64(now + best_j * size)
         cut = best_at
         last, following = lists[first + cut - one], lists[first + cut]
         tree.feature[node], tree.gain[node] = best_j, best / w
@@ -480,7 +500,7 @@ def _grow_sorted(lists, size, y, number, side, spare, m, order, state, rules, tr
                         same = False
                         break
             if not same:
-                listed = True
+                listed |= rows > 2
                 waiting[n_waiting], sums[n_waiting] = k, own
                 n_waiting += 1
         n_nodes += 2
@@ -490,20 +510,24 @@ def _grow_sorted(lists, size, y, number, side, spare, m, order, state, rules, tr
             side[e] = i < cut
         if listed:
             for j in range(p):
-                first = np.uint64(j * size)
-                # A column of one value stays so: nobody asks for its rows again.
-                if j == best_j or (lists[first + a] ^ lists[first + b - one]) <= LOW:
+                first, to = np.uint64(now + j * size), np.uint64(then + j * size)
+                if j == best_j:
+                    for i in range(a, b):
+                        lists[to + i] = lists[first + i]
                     continue
-                lo, hi = first + a, np.uint64(0)
+                if (lists[first + a] ^ lists[first + b - one]) <= LOW:
+                    # A column of one value stays so: only the ends of its lists are looked at.
+                    e = lists[first + a]
+                    lists[to + a] = lists[to + cut - one] = lists[to + cut] = lists[to + b - one] = e
+                    continue
+                lo, hi = to + a, to + cut
                 for i in range(first + a, first + b):
                     e = lists[i]
-                    s = np.uint64(side[np.uint64(e) & LOW])
-                    lists[lo] = e
-                    spare[hi] = e
-                    lo += s
-                    hi += one - s
-                for i in range(hi):
-                    lists[lo + i] = spare[i]
+                    is_left = np.uint64(side[np.uint64(e) & LOW])
+                    # Without a branch, which would be guessed wrong half the time.
+                    lists[hi ^ ((lo ^ hi) & (np.uint64(0) - is_left))] = e
+                    lo += is_left
+                    hi += one - is_left
     return n_nodes
 
 
@@ -536,7 +560,10 @@ def grow_tree(
     counting = rules.min_leaf > 1
     # ---- room for nodes that are sorted once for all that lies below
     size = min(n, most_sorted) if fast and rules.max_leaves == 0 and not is_cat.any() else 0
-    lists = np.empty(p * size, np.uint32)
+    # An odd number of cache lines apart, or equal places of all lists would share few places there.
+    apart = 16 * ((size // 16 + 1) | 1)
+    lists = np.empty(2 * p * apart, np.uint32)
+    listed = np.empty(p * apart, np.uint16)
     spare = np.empty(size, np.uint32)
     number = np.empty(size, np.uint16)
     side = np.empty(size, np.uint8)
@@ -598,12 +625,25 @@ def grow_tree(
             m = b - a
             complete = True
             for j in range(p):
-                complete &= _sort(codes, a, m, j, n_codes[j], lists, j * size, spare, bucket)
+                complete &= _sort(codes, a, m, j, n_codes[j], lists, j * apart, listed, spare, bucket)
             if complete:
                 for i in range(m):
                     y[i], number[i] = head[a + i, 0], i
                 n_nodes = _grow_sorted(
-                    lists, size, y, number, side, spare, m, order, state, rules, tree, node, n_nodes, total[0]
+                    lists,
+                    apart,
+                    listed,
+                    y,
+                    number,
+                    side,
+                    m,
+                    order,
+                    state,
+                    rules,
+                    tree,
+                    node,
+                    n_nodes,
+                    total[0],
                 )
                 # Records stay where they are; what is asked for later is their row numbers.
                 last = head.shape[1] - 1
