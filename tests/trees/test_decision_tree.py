@@ -6,6 +6,7 @@ import pytest
 from sklearn import tree as peer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
+from zoo.trees import _forest
 from zoo.trees.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 
@@ -123,6 +124,39 @@ def test_bins_and_exact_cuts_agree_where_bins_suffice():
     b = DecisionTreeRegressor(max_bins=255, random_state=0).fit(X, y)
     np.testing.assert_array_equal(a.model_["feature"], b.model_["feature"])
     np.testing.assert_allclose(a.predict(X), b.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("max_bins", "limits"),
+    [
+        (None, {}),
+        (200, {}),
+        (200, {"min_samples_leaf": 3, "min_samples_split": 9}),
+        (200, {"max_depth": 6}),
+        (None, {"min_weight_fraction_leaf": 0.01, "min_impurity_decrease": 1e-4}),
+        (None, {"max_features": 3}),
+    ],
+)
+def test_sorted_nodes_grow_the_tree_that_counted_ones_do(max_bins, limits, monkeypatch):
+    # Steps of 1/8 and whole numbers: columns of few values, of many, and one that never varies.
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.randint(0, k, 3000) / 8 for k in (1, 2, 9, 40, 3000, 3000)])
+    y = X[:, 1] + np.sin(X[:, 4] / 40) + rng.standard_normal(3000)
+    w = rng.uniform(0.5, 2, 3000)
+    grow = DecisionTreeRegressor(max_bins=max_bins, random_state=0, **limits).fit
+    a = grow(X, y, sample_weight=w).predict(X)
+    monkeypatch.setattr(_forest, "sorted_rows", lambda *_: 0)
+    b = grow(X, y, sample_weight=w).predict(X)
+    np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+def test_cuts_of_twenty_thousand_rows_are_exact():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((20_000, 2))
+    y = 1.0 * (X[:, 0] > np.sort(X[:, 0])[12_345])
+    m = DecisionTreeRegressor().fit(X, y)
+    assert m.get_n_leaves() == 2
+    np.testing.assert_array_equal(m.predict(X), y)
 
 
 def test_random_cuts_depend_on_the_seed_alone():

@@ -560,6 +560,7 @@ def grow_tree(
     counting = rules.min_leaf > 1
     # ---- room for nodes that are sorted once for all that lies below
     size = min(n, most_sorted) if fast and rules.max_leaves == 0 and not is_cat.any() else 0
+    gap = 0
     # An odd number of cache lines apart, or equal places of all lists would share few places there.
     apart = 16 * ((size // 16 + 1) | 1)
     lists = np.empty(2 * p * apart, np.uint32)
@@ -624,8 +625,12 @@ def grow_tree(
         if b - a <= size:
             m = b - a
             complete = True
-            for j in range(p):
-                complete &= _sort(codes, a, m, j, n_codes[j], lists, j * apart, listed, spare, bucket)
+            for k in range(p):
+                # Where a value was missing before, one is likely to be missing again.
+                j = (gap + k) % p
+                if not _sort(codes, a, m, j, n_codes[j], lists, j * apart, listed, spare, bucket):
+                    gap, complete = j, False
+                    break
             if complete:
                 for i in range(m):
                     y[i], number[i] = head[a + i, 0], i

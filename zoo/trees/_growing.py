@@ -95,7 +95,8 @@ class Growing(Portable, abstract=True):
         from zoo.trees import _plant
 
         is_cat = find_categories(self, X.shape[1])
-        plot = _plant.make_plot(X, self.max_bins, is_cat, w)
+        squared = self.criterion == "squared_error" and y.ndim == 1
+        plot = _plant.make_plot(X, self.max_bins, is_cat, w, squared)
         self.codes_ = [e if c else np.empty(0) for e, c in zip(plot.edges, is_cat, strict=True)]
         return plot, self._targets(y)
 
@@ -192,8 +193,9 @@ class Forest(Growing, abstract=True):
     oob_score : bool, default=False
         Whether to predict each row by the trees that did not see it.
     max_bins : int or None, default=None
-        Values that a column is rounded to; None cuts between any two values up to 10,000 rows and
-        takes 255 bins beyond.
+        Values that a column is rounded to; None cuts between any two values up to 10,000 rows
+        (50,000 rows and 500,000 cells where none is missing and y is one column of numbers whose
+        squared error counts) and takes 255 bins beyond.
     categorical_features : "from_dtype", sequence or None, default="from_dtype"
         Columns without order, by number, name or mask; those that a DataFrame declares always are.
     warm_start : bool, default=False

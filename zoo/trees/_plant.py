@@ -9,6 +9,8 @@ from zoo.trees import _bins, _forest, _model
 
 EXACT_ROWS = 10_000
 """Up to this many rows every distinct value is a place to cut, unless bins are asked for."""
+MORE_ROWS, MORE_CELLS = 50_000, 500_000
+"""Likewise where a squared error feels the place of a cut and nodes are sorted, not counted."""
 
 
 class Plot(NamedTuple):
@@ -21,12 +23,13 @@ class Plot(NamedTuple):
     edges: list  # upper limits of bins, or the known categories
 
 
-def make_plot(X, max_bins, is_cat, w=None):
+def make_plot(X, max_bins, is_cat, w=None, squared=False):
     """Code a table: by rank of the distinct values, or by bins."""
     n, p = X.shape
-    exact = max_bins is None and n <= EXACT_ROWS
-    bins = _bins.find_bins(X, max_bins or 255, is_cat, w, np.random.RandomState(0))
+    more = squared and n <= MORE_ROWS and X.size <= MORE_CELLS and not np.isnan(X).any()
+    exact = max_bins is None and (n <= EXACT_ROWS or more)
     if not exact:
+        bins = _bins.find_bins(X, max_bins or 255, is_cat, w, np.random.RandomState(0))
         cols, _ = _bins.encode(X, bins)
         return Plot(_bins.weave(cols)[:, :p], bins.n_bins, bins.is_cat, None, bins.edges)
     codes = np.empty((n, p), np.uint16)
@@ -34,14 +37,17 @@ def make_plot(X, max_bins, is_cat, w=None):
     for j in range(p):
         x = X[:, j].astype(np.float64)
         missing = np.isnan(x)
-        known = bins.edges[j] if is_cat[j] else np.unique(x[~missing])
-        code = np.searchsorted(known, x)
         if is_cat[j]:
+            known = _bins.find_bins(X[:, [j]], 255, is_cat[[j]], w, None).edges[0]
+            code = np.searchsorted(known, x)
             missing |= known[np.minimum(code, len(known) - 1)] != x if len(known) else True
+        else:
+            known, code = np.unique(x, return_inverse=True, equal_nan=True)
+            known = known[: len(known) - missing.any()]
         code[missing] = len(known)
         codes[:, j], n_codes[j] = code, len(known)
         values.append(known)
-    return Plot(codes, n_codes, bins.is_cat, values, bins.edges)
+    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), values, values)
 
 
 class Targets(NamedTuple):
