@@ -267,13 +267,16 @@ class Forest(Growing, abstract=True):
             ids, own = draw(seed, m)
             return _plant.grow(plot, targets, own, self._rules(targets, own, p, int(seed)), ids)
 
-        trees = []
+        trees, shares = [], []
         threads = min(_plant.cores(self.n_jobs), max(1, len(seeds)))
         with ThreadPoolExecutor(threads) as pool:
             # A few trees ahead of the one that is awaited: a stop wastes no more than those.
             ahead = [pool.submit(one, s) for s in seeds[: 2 * threads]]
             for i in steps(len(seeds), "tree"):
-                trees.append(ahead[i].result())
+                tree = ahead[i].result()
+                shares.append(self._importances([tree], p))
+                # Only weight is asked for later: gain and counts of millions of nodes are let go.
+                trees.append(tree._replace(gain=np.empty(0), count=np.empty(0)))
                 if i + 2 * threads < len(seeds):
                     ahead.append(pool.submit(one, seeds[i + 2 * threads]))
                 ahead[i] = None
@@ -282,10 +285,10 @@ class Forest(Growing, abstract=True):
                     future.cancel()
         old = self.feature_importances_ * done
         grown = done + len(trees)
-        self.feature_importances_ = (old + self._importances(trees, p) * len(trees)) / max(grown, 1)
-        # Only weight is asked for later: gain and counts of millions of nodes are let go.
-        slim = [t._replace(gain=t.gain[:0], count=t.count[:0]) for t in trees]
-        self.model_ = _plant.join(self.model_, slim, self.dtype_)
+        total = np.sum(shares, axis=0) if shares else np.zeros(p)
+        whole = total / total.sum() if total.sum() > 0 else total
+        self.feature_importances_ = (old + whole * len(trees)) / max(grown, 1)
+        self.model_ = _plant.join(self.model_, trees, self.dtype_)
         self.seeds_ = np.concatenate([self.seeds_, seeds[: len(trees)]]).astype(np.int64)
         self.n_drawn_ = np.append(self.n_drawn_, np.full(len(trees), m))
         if self.oob_score:

@@ -230,8 +230,8 @@ def join(model, trees, dtype):
         n_sets += len(tree.sets)
     if model["value"].ndim == 1 and trees:
         parts["value"] = parts["value"][1:]
-    out = {name: np.concatenate(p).astype(model[name].dtype) for name, p in parts.items()}
-    out["value"] = out["value"].astype(dtype)
+    out = {name: np.concatenate(p).astype(model[name].dtype, copy=False) for name, p in parts.items()}
+    out["value"] = out["value"].astype(dtype, copy=False)
     return out
 
 
