@@ -461,8 +461,8 @@ class TakesOneClass(LonelyEngine):
 class IgnoresClassWeight(GradientEngine):
     __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
 
-    def _weigh_classes(self, y: Any, w: Any) -> Any:
-        return w
+    def _class_factors(self, y: Any, w: Any, known: Any, own: Any) -> Any:
+        return np.ones(len(y), self.dtype_)
 
 
 # -- transformers ---------------------------------------------------------------------------------

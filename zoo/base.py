@@ -25,7 +25,7 @@ nobody subclasses a leaf.
 import inspect
 import itertools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, Self, get_origin
 
 import numpy as np
@@ -637,6 +637,13 @@ def _class_numbers(estimator: Any, y: np.ndarray, name: str, known: Any = None) 
 # -- roles ------------------------------------------------------------------------------------------
 
 
+def _label_columns(y: np.ndarray) -> Sequence[np.ndarray]:
+    """Return y column by column; where each row is a series of labels, all of them as one column."""
+    if y.dtype == object and y.ndim == 1 and len(y) and isinstance(y[0], np.ndarray):
+        return [np.concatenate(y)]
+    return list(np.reshape(y, (len(y), -1)).T)
+
+
 class Classifier(ClassifierMixin, Estimator, abstract=True):
     """Gives back a class. A leaf writes ``_scores`` or ``_proba`` (or both).
 
@@ -669,7 +676,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     ) -> tuple[Any, Any, np.ndarray]:
         before = y
         X, y, w = super()._drop_weightless(X, y, w)
-        columns = zip(*(np.reshape(part, (len(part), -1)).T for part in (before, y)), strict=True)
+        columns = zip(*(_label_columns(part) for part in (before, y)), strict=True)
         lost = np.concatenate([np.setdiff1d(*column) for column in columns])
         known = getattr(self, "classes_", None) if classes is None else classes
         if len(lost) and known is None:

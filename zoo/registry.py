@@ -91,6 +91,8 @@ def sklearn_estimators() -> dict[str, Any]:
     """
     import warnings
 
+    # Experimental estimators are listed where they are enabled; so every process has the same names.
+    from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
     from sklearn.utils import all_estimators as listing
 
     with warnings.catch_warnings():
@@ -114,7 +116,7 @@ def resolve(name: str) -> Any:
     ('zoo.linear.ridge', 'sklearn.linear_model._ridge')
     >>> resolve("StandardScalar")
     Traceback (most recent call last):
-    ValueError: there is no estimator 'StandardScalar' in the zoo or in scikit-learn. Did you mean ...
+    ValueError: there is no estimator 'StandardScalar' in the zoo ... Did you mean 'StandardScaler'?
     """
     bare = name.removeprefix("sklearn.")
     zoo = {row["name"] for row in entries()}
