@@ -676,10 +676,12 @@ class Classifier(ClassifierMixin, Estimator, abstract=True):
     ) -> tuple[Any, Any, np.ndarray]:
         before = y
         X, y, w = super()._drop_weightless(X, y, w)
+        known = getattr(self, "classes_", None) if classes is None else classes
+        if known is not None or len(y) == len(before):
+            return X, y, w
         columns = zip(*(_label_columns(part) for part in (before, y)), strict=True)
         lost = np.concatenate([np.setdiff1d(*column) for column in columns])
-        known = getattr(self, "classes_", None) if classes is None else classes
-        if len(lost) and known is None:
+        if len(lost):
             warnings.warn(
                 f"{type(self).__name__}: every row of class {', '.join(map(repr, lost.tolist()))} has "
                 "weight 0, so the class is left out; give one of its rows a weight > 0 to keep it.",
