@@ -5,7 +5,8 @@
     boosting-binary boosting-real multiclass predict forest adaboost shap memory scaling firstuse
     overhead rank
 
-``THREADS`` (2) threads a side, ``SEEDS`` (5) splits of the data, warm, the sides in turn. A ratio is
+``THREADS`` (2) threads a side, ``SEEDS`` (5) splits of the data, warm, the sides in turn and each in a
+process of its own. A ratio is
 the peer's time over ours, of medians over the seeds, by the clock and by processor time
 (``time.process_time``): on a busy machine only the latter means something. Metrics are means over
 the seeds with the deviation of the paired difference. Data are the files of ``ZOO_DATA``; peers
@@ -13,6 +14,7 @@ that are not installed are left out. ``ONLY=adult,higgs`` keeps some data sets.
 """
 
 import importlib.util
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -135,33 +137,55 @@ def timed(call: Callable[[], Any]) -> tuple[np.ndarray, Any]:
     return np.array([time.perf_counter() - wall, time.process_time() - cpu]), out
 
 
-def compare(name: str, X: Any, y: Any, classify: bool, sides: Sides, seeds: int = SEEDS) -> None:
-    """Fit and predict every side in turn; print one row a peer."""
-    fits: dict[str, list] = {side: [] for side in sides}
-    predicts: dict[str, list] = {side: [] for side in sides}
-    scores: dict[str, list] = {side: [] for side in sides}
+def serve(make: Callable[[], Any], X: Any, y: Any, classify: bool, pipe: Any) -> None:
+    """Fit and predict the splits whose seeds come through the pipe, until None comes."""
     # A first fit on a few rows, of every class some, compiles and starts threads.
     few = np.concatenate([np.arange(500), np.unique(y, return_index=True)[1]]) if classify else np.arange(500)
-    for make in sides.values():
-        make().fit(X[few], y[few]).predict(X[few])
-    for seed in range(seeds):
+    make().fit(X[few], y[few]).predict(X[few])
+    pipe.send("ready")
+    for seed in iter(pipe.recv, None):
         Xa, Xb, ya, yb = train_test_split(X, y, test_size=0.2, random_state=seed)
         # Prediction is short: enough rows for a clock.
         many = np.concatenate([Xa] * max(1, 40_000 // len(Xa)))
-        for side, make in sides.items():
-            seconds, model = timed(lambda make=make, Xa=Xa, ya=ya: make().fit(Xa, ya))
-            fits[side].append(seconds)
-            predicts[side].append(timed(lambda m=model, X=many: m.predict(X))[0])
-            scores[side].append(metric(model, Xb, yb, classify))
-    fit, predict = ({k: np.median(v, axis=0) for k, v in d.items()} for d in (fits, predicts))
+        fit, model = timed(lambda Xa=Xa, ya=ya: make().fit(Xa, ya))
+        predict, _ = timed(lambda m=model, X=many: m.predict(X))
+        pipe.send((fit, predict, metric(model, Xb, yb, classify)))
+
+
+def compare(name: str, X: Any, y: Any, classify: bool, sides: Sides, seeds: int = SEEDS) -> None:
+    """Fit and predict every side in turn; print one row a peer.
+
+    Each side is a process of its own: in one process the waiting threads of several OpenMP runtimes
+    would hold the processors that the side under the clock asks for.
+    """
+    fork = multiprocessing.get_context("fork")
+    pipes, workers = {}, []
+    for side, make in sides.items():
+        pipes[side], end = fork.Pipe()
+        workers.append(fork.Process(target=serve, args=(make, X, y, classify, end), daemon=True))
+        workers[-1].start()
+        end.close()
+        pipes[side].recv()
+    got: dict[str, list] = {side: [] for side in sides}
+    for seed in range(seeds):
+        for side, pipe in pipes.items():
+            pipe.send(seed)
+            got[side].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(None)
+    for worker in workers:
+        worker.join()
+    fit, predict = ({k: np.median([r[i] for r in v], axis=0) for k, v in got.items()} for i in (0, 1))
+    scores = {k: np.array([r[2] for r in v]) for k, v in got.items()}
     ours, *others = sides
     for side in others:
-        more = np.array(scores[ours]) - np.array(scores[side])
+        more = scores[ours] - scores[side]
         f, p = fit[side] / fit[ours], predict[side] / predict[ours]
         print(
-            f"| {name} | {len(Xa)} x {X.shape[1]} | {side} | {fit[ours][0]:.3f} | {fit[side][0]:.3f} | "
-            f"{f[0]:.2f} | {f[1]:.2f} | {p[0]:.1f} | {p[1]:.1f} | {np.mean(scores[ours]):.4f} | "
-            f"{np.mean(scores[side]):.4f} | {more.mean():+.4f} +- {more.std():.4f} |",
+            f"| {name} | {int(0.8 * len(X))} x {X.shape[1]} | {side} | {fit[ours][0]:.3f} | "
+            f"{fit[side][0]:.3f} | {f[0]:.2f} | {f[1]:.2f} | {p[0]:.1f} | {p[1]:.1f} | "
+            f"{scores[ours].mean():.4f} | {scores[side].mean():.4f} | "
+            f"{more.mean():+.4f} +- {more.std():.4f} |",
             flush=True,
         )
 
