@@ -67,7 +67,7 @@ READS_GENERATOR = {"get_state", "get_rng_state"}
 TOUCHES_TORCH_GENERATOR = re.compile(
     r"torch(\.\w+)*\.(manual_seed|manual_seed_all|seed|seed_all|set_rng_state|fork_rng)"
 )
-MAY_RESTORE = "zoo/conformance.py"  # runs strangers' estimators, and puts back what they changed
+MAY_RESTORE = "zoo/conformance/_state.py"  # runs strangers' estimators, and puts back what they changed
 OWNS_TORCH_GENERATOR = "zoo/neural/blocks.py"  # seeds initialisation inside a lock
 
 
@@ -449,7 +449,7 @@ FINE = [
     (imports_against_the_floors, "zoo/linear/ridge.py", "from zoo.linear import _gram"),
     (imports_against_the_floors, "zoo/linear/ridge.py", "from zoo import params"),
     (imports_against_the_floors, "zoo/persist.py", "from zoo import __version__"),
-    (imports_against_the_floors, "zoo/conformance.py", "from zoo.persist import save"),
+    (imports_against_the_floors, "zoo/conformance/_suite.py", "from zoo.persist import save"),
     (imports_against_the_floors, "zoo/linear/ridge.py", "import zoology"),
     (heavy_imports_at_the_top, "zoo/mlp/classifier.py", "def f():\n    import torch"),
     (heavy_imports_at_the_top, "zoo/trees/_grow.py", "import numba"),
@@ -461,8 +461,8 @@ FINE = [
     (global_generators, "zoo/base.py", "def f(random):\n    return random.rand()"),
     (global_generators, "zoo/neural/blocks.py", "import torch\ntorch.manual_seed(0)"),
     (global_generators, "zoo/mlp/a.py", "import torch\ntorch.Generator().manual_seed(0)"),
-    (global_generators, "zoo/conformance.py", "import torch\ntorch.set_rng_state(s)"),
-    (global_generators, "zoo/conformance.py", "import numpy as np\nnp.random.get_state()"),
+    (global_generators, "zoo/conformance/_state.py", "import torch\ntorch.set_rng_state(s)"),
+    (global_generators, "zoo/conformance/_state.py", "import numpy as np\nnp.random.get_state()"),
     (errors_swallowed, "zoo/base.py", "try:\n    f()\nexcept KeyError:\n    pass"),
     (errors_swallowed, "zoo/base.py", "try:\n    f()\nexcept Exception as e:\n    raise E from e"),
     (subclasses_of_sklearn, "zoo/base.py", "from sklearn.base import BaseEstimator"),

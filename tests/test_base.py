@@ -43,7 +43,8 @@ from zoo.base import (
     log_softmax,
     softmax,
 )
-from zoo.conformance import Recorder, corridor
+from zoo.conformance._capabilities import Recorder
+from zoo.conformance._environments import corridor
 from zoo.inputs import Input, Table
 from zoo.params import Count, Fixed, NonNegative, ParameterError, Positive
 from zoo.trees.boosting import BoostingRegressor

@@ -1,0 +1,429 @@
+"""What is asked of a role: classifiers, transformers, samplers, detectors, translators, agents."""
+
+import gc
+from functools import partial
+
+import numpy as np
+import scipy.sparse as sp
+
+from zoo.conformance._case import (
+    BAD_INPUT,
+    Case,
+    Checker,
+    difference,
+    expect,
+    expect_same,
+    refused,
+    rows,
+    stack,
+    working,
+)
+from zoo.conformance._environments import ALIVE, TOY_IDS, corridor, hover, toy_environment
+from zoo.conformance._everyone import check_learns_toy, check_targets_refused
+from zoo.conformance._report import Nonconformity, NotApplicable
+from zoo.inputs import n_rows
+from zoo.params import ParameterError
+
+# -- by role: classifiers -------------------------------------------------------------------------
+
+
+def _three_classes(case: Case) -> np.ndarray:
+    third = np.asarray(case.y).copy()
+    third[::4] = 2
+    return np.array(["b", "a", "c"])[third]
+
+
+def check_string_labels(case: Case) -> None:
+    """Labels may be words, and three of them; predict gives back the words."""
+    y = _three_classes(case)
+    with working("labels may be three words"):
+        estimator = case.fit(case.X, y)
+        predicted = estimator.predict(case.questions)
+    expect(list(estimator.classes_) == ["a", "b", "c"], f"classes_ is {estimator.classes_}")
+    expect(set(predicted) <= set("abc"), f"predict gives {sorted(set(predicted))[:4]}")
+    if hasattr(estimator, "predict_proba"):
+        shape = estimator.predict_proba(case.questions).shape
+        expect(shape == (n_rows(case.questions), 3), f"predict_proba has the shape {shape}")
+
+
+def check_one_class_refused(case: Case) -> None:
+    """One class only is refused with the class's name."""
+    y = np.full(len(case.y), "lonely")
+    refused(lambda: case.fit(case.X, y), "a y of one class", ValueError, "class", "lonely")
+
+
+def check_class_weight(case: Case) -> None:
+    """class_weight shifts predictions towards the heavier class; "balanced" and dicts work."""
+    X, y = stack(case.X, case.X), np.concatenate([case.y, 1 - np.asarray(case.y)])
+    answers = [
+        case.answers(case.make(class_weight=weight).fit(X, y))["predict"].mean()
+        for weight in ({0: 1.0, 1: 20.0}, {0: 20.0, 1: 1.0})
+    ]
+    expect(
+        answers[0] > answers[1],
+        f"on undecidable data class 1 is predicted as often with 20 times its weight "
+        f"({answers[0]:.2f}) as with a twentieth ({answers[1]:.2f})",
+    )
+    with working("class_weight='balanced' works"):
+        case.make(class_weight="balanced").fit(case.X, case.y)
+    refused(
+        lambda: case.make(class_weight="heavy").fit(case.X, case.y),
+        "class_weight='heavy'",
+        ParameterError,
+        "class_weight",
+    )
+
+
+# -- by role: transformers ------------------------------------------------------------------------
+
+
+def check_transform_shape(case: Case) -> None:
+    """Transform gives one finite row for each row, and names its columns."""
+    z = case.fitted.transform(case.questions)
+    expect(n_rows(z) == n_rows(case.questions), "transform changes the number of rows")
+    values = z.data if sp.issparse(z) else np.asarray(z)
+    expect(np.isfinite(values).all(), "transform gives values that are not finite")
+    if values.ndim == 2 and not sp.issparse(z):
+        names = case.fitted.get_feature_names_out()
+        expect(len(names) == values.shape[1], "get_feature_names_out does not name the columns")
+
+
+def check_set_output(case: Case) -> None:
+    """set_output(transform="pandas") gives a DataFrame with these names."""
+    if case.fitted.transform(case.questions).ndim != 2:
+        raise NotApplicable("transform gives no table")
+    estimator = case.fit(on=case.make().set_output(transform="pandas"))
+    with working("set_output(transform='pandas') works"):
+        z = estimator.transform(case.questions)
+    expect(hasattr(z, "columns"), f"set_output is ignored: transform gives {type(z).__name__}")
+    expect(
+        list(z.columns) == list(estimator.get_feature_names_out()),
+        "the columns of the DataFrame are not get_feature_names_out",
+    )
+
+
+# -- by role: samplers ----------------------------------------------------------------------------
+
+
+def check_sample_shape(case: Case) -> None:
+    """sample(n) gives n rows of the shape that was fitted; odd n are refused."""
+    S = case.fitted.sample(6, random_state=0)
+    expect(n_rows(S) == 6, f"sample(6) gives {n_rows(S)} rows")
+    if case.input.name == "text":
+        expect(all(isinstance(s, str) for s in S), "sample gives documents that are no str")
+    elif not isinstance(case.X, list):
+        expect(
+            np.shape(S)[1:] == np.shape(case.X)[1:],
+            f"rows of sample have the shape {np.shape(S)[1:]}, rows of X {np.shape(case.X)[1:]}",
+        )
+    expect(n_rows(case.fitted.sample()) == 1, "sample() gives more than one row")
+    for bad in (0, -1, 2.5, "three"):
+        refused(partial(case.fitted.sample, bad), f"n_samples={bad!r}", BAD_INPUT)
+
+
+def check_sample_finite(case: Case) -> None:
+    """Samples are finite numbers, or documents that are str."""
+    S = case.fitted.sample(50, random_state=0)
+    if case.input.name == "text":
+        expect(all(isinstance(s, str) for s in S), "sample gives documents that are no str")
+    else:
+        expect(np.isfinite(np.asarray(S)).all(), "sample gives values that are not finite")
+
+
+def check_sample_seed(case: Case) -> None:
+    """An int repeats the sample, another int changes it, None draws fresh numbers."""
+    draw = partial(case.fitted.sample, 8)
+    expect_same(draw(random_state=3), draw(random_state=3), 0, "sample ignores its random_state")
+    expect(
+        difference(draw(random_state=3), draw(random_state=4), 0),
+        "sample gives the same rows for random_state=3 and 4",
+    )
+    expect(difference(draw(), draw(), 0), "sample() draws the same rows again and again")
+    with working("random_state may be a RandomState"):
+        one = draw(random_state=np.random.RandomState(0))
+        two = draw(random_state=np.random.RandomState(0))
+    expect_same(one, two, 0, "sample does not follow a RandomState")
+
+
+def check_sample_rows_independent_of_n(case: Case) -> None:
+    """Row i of a sample is the same, however many rows are drawn."""
+    few = case.fitted.sample(10, random_state=0)
+    many = case.fitted.sample(100, random_state=0)
+    expect_same(
+        few,
+        rows(many, np.arange(10)),
+        case.tolerance,
+        "the first 10 of 100 rows are not the 10 rows that are drawn alone",
+    )
+
+
+def energy_distance(A: np.ndarray, B: np.ndarray) -> float:
+    """Return the energy distance of two samples: 2 E|a-b| - E|a-a'| - E|b-b'|."""
+
+    def mean_distance(P: np.ndarray, Q: np.ndarray) -> float:
+        return float(np.sqrt(((P[:, None] - Q[None]) ** 2).sum(-1)).mean())
+
+    with np.errstate(invalid="ignore"):  # infinite samples are at a distance of nan
+        return 2 * mean_distance(A, B) - mean_distance(A, A) - mean_distance(B, B)
+
+
+def check_sample_better_than_noise(case: Case) -> None:
+    """Samples lie nearer to new data than noise of the same mean and spread does."""
+    if case.input.name == "text":
+        _words_better_than_noise(case)
+        return
+    X = np.asarray(case.data(5, 200)[0], dtype=float)
+    X = X.reshape(len(X), -1)
+    S = np.asarray(case.fitted.sample(200, random_state=0), dtype=float)
+    S = S.reshape(len(S), -1)
+    noise = np.random.RandomState(0).normal(X.mean(), X.std(), size=X.shape)
+    ours, theirs = energy_distance(S, X), energy_distance(noise, X)
+    expect(ours < theirs, f"samples lie as far from data ({ours:.3g}) as noise ({theirs:.3g})")
+
+
+def _words_better_than_noise(case: Case) -> None:
+    """Letters of samples are those of the training text."""
+    known = set("".join(case.X))
+    letters = "".join(case.fitted.sample(20, random_state=0))
+    expect(letters, "all of 20 sampled documents are empty")
+    share = np.mean([c in known for c in letters])
+    expect(share > 0.9, f"only {share:.0%} of the sampled letters occur in the training text")
+
+
+def check_sample_given_y(case: Case) -> None:
+    """Fitted with y, sample draws the class that is asked for; without y it refuses one."""
+    refused(lambda: case.fitted.sample(2, y=0), "sample(y=0) of a fit without y", ValueError, "y")
+    refused(lambda: case.fitted.sample(2, return_y=True), "return_y of a fit without y", ValueError, "y")
+    if "y" not in case.cls.learns:
+        return
+    labels = np.array(["left", "right"])[case.classes()]
+    with working("fit(X, y) of a sampler that takes y"):
+        estimator = case.fit(case.X, labels)
+        S, drawn = estimator.sample(12, random_state=0, return_y=True)
+        asked = estimator.sample(12, y="left", random_state=0)
+    expect(n_rows(S) == 12 and set(drawn) <= {"left", "right"}, f"return_y gives {drawn[:3]}")
+    expect(n_rows(asked) == 12, "sample(12, y='left') does not give 12 rows")
+    refused(lambda: estimator.sample(2, y="middle"), "an unknown label", ValueError, "middle")
+    if hasattr(estimator, "predict_proba"):
+        p = np.asarray(estimator.predict_proba(case.X), dtype=float)
+        expect(p.shape == (len(labels), 2), f"predict_proba has the shape {p.shape}")
+        expect(np.abs(p.sum(axis=1) - 1).max() < 1e-5, "probabilities do not sum to one")
+        accuracy = (estimator.classes_[p.argmax(axis=1)] == labels).mean()
+        expect(accuracy > 0.5, f"Bayes' rule finds the class of {accuracy:.0%} of the rows only")
+
+
+def check_inverse_methods(case: Case) -> None:
+    """Reconstruct, inverse_transform and impute, where there are any, give back rows like X."""
+    X, estimator = case.questions, case.fitted
+    found = [n for n in ("reconstruct", "inverse_transform", "impute") if hasattr(estimator, n)]
+    if not found:
+        raise NotApplicable("no reconstruct, inverse_transform or impute")
+    if "reconstruct" in found:
+        expect(np.shape(estimator.reconstruct(X)) == np.shape(X), "reconstruct changes the shape")
+    if "inverse_transform" in found:
+        back = estimator.inverse_transform(estimator.transform(X))
+        expect(np.shape(back) == np.shape(X), "inverse_transform does not give rows like X")
+    if "impute" in found:
+        holes = np.array(X, dtype=float)
+        holes.reshape(len(holes), -1)[::2, 0] = np.nan
+        filled = np.asarray(estimator.impute(holes))
+        expect(filled.shape == holes.shape, "impute changes the shape")
+        expect(np.isfinite(filled).all(), "impute leaves values that are not finite")
+        seen = np.isfinite(holes)
+        expect_same(filled[seen], holes[seen], 1e-6, "impute changes values that were observed")
+
+
+# -- by role: detectors ---------------------------------------------------------------------------
+
+
+def check_outliers_are_signs(case: Case) -> None:
+    """Predict is the sign of decision_function, which is score_samples less offset_."""
+    detector, X = case.fitted, case.questions
+    found, s = detector.predict(X), detector.decision_function(X)
+    expect(found.dtype.kind == "i", f"predict gives {found.dtype}, not the integers 1 and -1")
+    expect((found == np.where(s < 0, -1, 1)).all(), "predict is not the sign of decision_function")
+    expect_same(
+        s + detector.offset_,
+        detector.score_samples(X),
+        case.tolerance,
+        "decision_function is not score_samples less offset_",
+    )
+    expect_same(
+        case.make().fit_predict(case.X), detector.predict(case.X), 0, "fit_predict is not fit, then predict"
+    )
+
+
+def check_stranger_is_found(case: Case) -> None:
+    """A row far from all others is an outlier, and most of the others are none."""
+    if case.input.name != "table":
+        raise NotApplicable("only a table has directions to go far in")
+    found = case.fitted.predict(case.X)
+    expect((found == 1).mean() >= 0.4, f"only {(found == 1).mean():.0%} of the data are taken to belong")
+    far = np.abs(case.X).max(axis=0) * 100 + 100
+    expect(case.fitted.predict(far[None])[0] == -1, "a row a hundred times as far out as any is none")
+
+
+def check_y_ignored(case: Case) -> None:
+    """Y, which pipelines and searches hand on, changes nothing."""
+    with working("fit takes a y and ignores it"):
+        known = case.make().fit(case.X, case.classes())
+    expect_same(case.answers(known), case.answers(case.fitted), 0, "y changes the answers")
+
+
+# -- by role: translators -------------------------------------------------------------------------
+
+
+def check_translation(case: Case) -> None:
+    """Predict gives one str for each document."""
+    texts = case.fitted.predict(case.questions)
+    expect(
+        isinstance(texts, list) and all(isinstance(t, str) for t in texts),
+        "predict gives no list of str",
+    )
+    expect(len(texts) == len(case.questions), "predict does not give one text a document")
+
+
+# -- by role: agents ------------------------------------------------------------------------------
+
+
+def _random_return(name: str, seeds: np.ndarray) -> float:
+    import gymnasium
+
+    env = gymnasium.make(name)
+    env.action_space.seed(0)
+    total = 0.0
+    for seed in seeds:
+        env.reset(seed=int(seed))
+        over = False
+        while not over:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            total += float(reward)
+            over = terminated or truncated
+    env.close()
+    return total / len(seeds)
+
+
+def check_agent_actions(case: Case) -> None:
+    """Predict gives one action of the action space for each observation."""
+    import gymnasium
+
+    space = gymnasium.make(case.prototype.env).action_space
+    actions = np.asarray(case.fitted.predict(case.questions))
+    expect(len(actions) == len(case.questions), "predict does not give one action an observation")
+    for action in actions:
+        cast = np.asarray(action).astype(space.dtype)
+        expect(space.contains(cast), f"the action {action!r} is not in {space}")
+
+
+def check_agent_beats_random(case: Case) -> None:
+    """After a short training the agent does better than random actions."""
+    seeds = np.arange(1000, 1020)
+    random = _random_return(case.prototype.env, seeds)
+    score = case.fitted.score(seeds)
+    expect(np.isfinite(score), f"score is {score}")
+    expect(score > random + 0.1, f"mean return {score:.3g}, of random actions {random:.3g}")
+
+
+def check_agent_score_repeats(case: Case) -> None:
+    """Score plays the episodes of the seeds it is given: twice the same, others differ."""
+    one = case.fitted.score(np.arange(5))
+    expect(one == case.fitted.score(np.arange(5)), "score of the same seeds differs from itself")
+    with working("score works without seeds"):
+        case.fitted.score(None)
+
+
+def check_agent_keeps_no_environment(case: Case) -> None:
+    """Neither fit nor score leaves an environment alive; nothing of it is pickled."""
+    gc.collect()
+    before = set(map(id, ALIVE))
+    estimator = case.fit()
+    estimator.score(np.arange(2))
+    gc.collect()
+    left = [e for e in ALIVE if id(e) not in before]
+    expect(not left, f"{len(left)} environment(s) are still alive after fit and score")
+
+
+def check_agent_environment_forms(case: Case) -> None:
+    """An env may be an id, a factory or an environment, with the same result."""
+    factory = corridor if case.prototype.env == TOY_IDS["discrete"] else hover
+    expected = case.answers(case.fitted)
+    for what, env in (("a factory", factory), ("an environment", factory())):
+        with working(f"env may be {what}"):
+            answers = case.answers(case.fit(on=case.make().set_params(env=env)))
+        expect_same(expected, answers, case.tolerance, f"env as {what} gives another result")
+
+
+def check_agent_environment_refused(case: Case) -> None:
+    """An environment that does not exist, or that the agent cannot serve, is refused."""
+    strange = "NoSuchPlace-v99"
+    refused(lambda: case.fit(on=case.make(env=strange)), f"env={strange!r}", ValueError, strange)
+    refused(lambda: case.fit(on=case.make(env=3)), "env=3", BAD_INPUT, "env")
+    other = {"discrete": "continuous", "continuous": "discrete"}
+    served = set(case.input.actions)
+    for kind in served:
+        if other.get(kind) and other[kind] not in served:
+            toy_environment(case.input)
+            refused(
+                partial(case.fit, on=case.make(env=TOY_IDS[other[kind]])),
+                f"an environment with {other[kind]} actions",
+                ValueError,
+                "action",
+            )
+
+
+def check_agent_history(case: Case) -> None:
+    """history_ holds columns of one length, return among them: a DataFrame away."""
+    history = getattr(case.fitted, "history_", None)
+    if not isinstance(history, dict) or not history:
+        raise Nonconformity("there is no history_ of columns")
+    lengths = {name: len(column) for name, column in history.items()}
+    expect(len(set(lengths.values())) == 1, f"the columns of history_ differ in length: {lengths}")
+    expect("return" in history, f"history_ has no column 'return': {sorted(history)}")
+
+
+def check_agent_seeds_refused(case: Case) -> None:
+    """X is None or a 1-D array of seeds; anything else is refused."""
+    with working("fit works without seeds"):
+        case.make().fit()
+    for what, X in (
+        ("X of floats", np.array([0.5, 1.5])),
+        ("a negative seed", np.array([-1])),
+        ("X of words", ["a"]),
+    ):
+        refused(partial(case.make().fit, X), what, BAD_INPUT, "seeds")
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+BY_ROLE: dict[str, tuple[Checker, ...]] = {
+    "Classifier": (
+        check_targets_refused,
+        check_learns_toy,
+        check_string_labels,
+        check_one_class_refused,
+        check_class_weight,
+    ),
+    "Regressor": (check_targets_refused, check_learns_toy),
+    "Transformer": (check_transform_shape, check_set_output),
+    "Sampler": (
+        check_sample_shape,
+        check_sample_finite,
+        check_sample_seed,
+        check_sample_rows_independent_of_n,
+        check_sample_better_than_noise,
+        check_sample_given_y,
+        check_inverse_methods,
+    ),
+    "Detector": (check_outliers_are_signs, check_stranger_is_found, check_y_ignored),
+    "Translator": (check_targets_refused, check_translation),
+    "Agent": (
+        check_agent_actions,
+        check_agent_beats_random,
+        check_agent_score_repeats,
+        check_agent_keeps_no_environment,
+        check_agent_environment_forms,
+        check_agent_environment_refused,
+        check_agent_history,
+        check_agent_seeds_refused,
+    ),
+}
