@@ -448,7 +448,7 @@ FINE = [
     (imports_against_the_floors, "zoo/linear/ridge.py", "from zoo.losses import Squared"),
     (imports_against_the_floors, "zoo/linear/ridge.py", "from zoo.linear import _gram"),
     (imports_against_the_floors, "zoo/linear/ridge.py", "from zoo import params"),
-    (imports_against_the_floors, "zoo/persist.py", "from zoo import __version__"),
+    (imports_against_the_floors, "zoo/persist/_format.py", "from zoo import __version__"),
     (imports_against_the_floors, "zoo/conformance/_suite.py", "from zoo.persist import save"),
     (imports_against_the_floors, "zoo/linear/ridge.py", "import zoology"),
     (heavy_imports_at_the_top, "zoo/mlp/classifier.py", "def f():\n    import torch"),

@@ -43,11 +43,11 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC as SklearnSVC
 
-from zoo import persist, registry
+from zoo import registry
 from zoo.base import Regressor
 from zoo.linear.logistic_regression import LogisticRegression
 from zoo.linear.ridge import Ridge
-from zoo.persist import ZooFileError, load, save
+from zoo.persist import ZooFileError, _format, _trust, load, needs_trust, save
 
 TREE = "sklearn.tree._tree.Tree"
 
@@ -186,7 +186,7 @@ def test_sparse(kind, family, path):
     np.testing.assert_array_equal(back.toarray(), dense)
 
 
-@pytest.mark.parametrize("bits", persist.BIT_GENERATORS)
+@pytest.mark.parametrize("bits", _format.BIT_GENERATORS)
 def test_generators_go_on_where_they_were(bits, path):
     generator = np.random.Generator(getattr(np.random, bits)(3))
     generator.normal(size=5)
@@ -341,7 +341,7 @@ def test_the_trees_of_scikit_learn_are_named_and_need_trust(path):
     X, y = data()
     forest = make_pipeline(RandomForestClassifier(n_estimators=3, random_state=0)).fit(X, y)
     save(forest, path)
-    assert header(path)["needs_trust"] == [TREE]
+    assert header(path)["needs_trust"] == needs_trust(path) == [TREE]
     with pytest.raises(ZooFileError, match=r"sklearn\.tree\._tree\.Tree"):
         load(path)
     back = load(path, trusted=[TREE])
@@ -625,8 +625,8 @@ def test_the_trusted_types_are_those_of_skops_and_a_short_list():
     )
 
     for name in SKLEARN_ESTIMATOR_TYPE_NAMES:
-        assert persist._is_trusted(name, frozenset()), name
-    assert set(SKLEARN_INTERNAL_TYPE_NAMES) <= persist.TRUSTED
+        assert _trust.is_trusted(name, frozenset()), name
+    assert set(SKLEARN_INTERNAL_TYPE_NAMES) <= _trust.TRUSTED
 
 
 @pytest.mark.parametrize(
@@ -644,7 +644,7 @@ def test_the_trusted_types_are_those_of_skops_and_a_short_list():
     ],
 )  # fmt: skip
 def test_nothing_else_is_trusted(name):
-    assert not persist._is_trusted(name, frozenset())
+    assert not _trust.is_trusted(name, frozenset())
 
 
 # -- hostile files ---------------------------------------------------------------------------------
@@ -1234,7 +1234,7 @@ def test_generators_that_would_read_beyond_their_buffer_are_refused(bits, key, p
         load(path, trusted=[HOLDER])
 
 
-@pytest.mark.parametrize("text", [b"[[]," * 10**7, b" " * (persist.JSON_LIMIT + 1)])
+@pytest.mark.parametrize("text", [b"[[]," * 10**7, b" " * (_format.JSON_LIMIT + 1)])
 def test_json_that_would_grow_in_memory_is_refused(text, path):
     members = {"state.json": text}
     sums = {n: hashlib.sha256(d).hexdigest() for n, d in members.items()}

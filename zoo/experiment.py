@@ -13,7 +13,6 @@ import os
 import platform
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -793,8 +792,7 @@ def _differences(paths: list[Path], labels: Mapping[Path, str], found: Mapping[P
 
 
 def _how_to_load(path: Path, model: Any) -> str:
-    with zipfile.ZipFile(path) as archive:
-        trusted = json.loads(archive.read(persist.HEADER)).get("needs_trust") or []
+    trusted = persist.needs_trust(path)
     lines = ["import zoo", ""]
     if trusted:
         lines += ["trusted = ["] + [f"    {name!r}," for name in trusted] + ["]"]

@@ -1,0 +1,487 @@
+"""From the bytes of a file back to an estimator; nothing is believed that was not checked."""
+
+import functools
+import hashlib
+import importlib
+import io
+import json
+import math
+import os
+import re
+import stat
+import warnings
+import zipfile
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from zoo import __version__
+from zoo.persist._format import (
+    ARRAYS,
+    BIT_GENERATORS,
+    BUNCH,
+    DIRECTORY_LIMIT,
+    FORMAT,
+    HEADER,
+    JSON_LIMIT,
+    OBJECTS,
+    SPARSE,
+    STATE,
+    VALUES_LIMIT,
+    ZooFileError,
+    count_of_values,
+    damaged,
+    is_native,
+    printable,
+    shortened,
+    why,
+)
+from zoo.persist._trust import (
+    CHECK_ARRAY,
+    PLAIN_TYPES,
+    is_estimator,
+    is_named_tuple,
+    is_trusted,
+    trusted_function,
+)
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
+
+def open_bounded(path: str | os.PathLike[str], max_bytes: int) -> BinaryIO:
+    """Open a regular file of bounded size."""
+    try:
+        # Not blocking: opening a pipe would wait for someone to write to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    except FileNotFoundError as error:
+        raise ZooFileError(f"{path} does not exist; check the path.") from error
+    except (OSError, ValueError) as error:
+        raise ZooFileError(f"{path} cannot be opened ({why(error)}); check the path.") from error
+    about = os.fstat(descriptor)
+    what = None
+    if not stat.S_ISREG(about.st_mode):
+        what = "is no regular file; give a file that zoo.save has written"
+    elif about.st_size > max_bytes:
+        what = (
+            f"holds {about.st_size} bytes and max_bytes={max_bytes}; pass a larger max_bytes if it "
+            "is meant to be that large"
+        )
+    if what:
+        os.close(descriptor)
+        raise ZooFileError(f"{path} {what}.")
+    return open(descriptor, "rb")
+
+
+def read_zip(file: BinaryIO, path: str) -> dict[str, bytes]:
+    """Return the members of a zip that is not compressed."""
+    if file.read(4) != b"PK\x03\x04":
+        raise ZooFileError(
+            f"{path} is no zoo file (it is no zip archive); give a file that zoo.save has written."
+        )
+    _check_end(file, path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check_directory(archive.infolist(), file.seek(0, io.SEEK_END), path)
+            members = {}
+            for info in archive.infolist():
+                with archive.open(info) as stream:
+                    members[info.filename] = stream.read(info.file_size)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise damaged(path, f"its zip archive cannot be read ({why(error)})") from error
+    return members
+
+
+def _check_end(file: BinaryIO, path: str) -> None:
+    """Bound the directory of a zip before it is read: every entry of it becomes an object."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 42))
+    locator, end = file.read(20), file.read(22)
+    if end[:4] != b"PK\x05\x06":
+        raise damaged(path, "its end is missing")
+    # The extended directory is written for large files only.
+    extended = locator[:4] == b"PK\x06\x07" and size < 2**31
+    if extended or int.from_bytes(end[12:16], "little") > DIRECTORY_LIMIT:
+        raise damaged(path, "its directory is larger than any that zoo.save writes")
+
+
+def _check_directory(infos: list[zipfile.ZipInfo], size: int, path: str) -> None:
+    """Refuse, from the directory alone, what zoo.save never writes."""
+    names = [info.filename for info in infos]
+    what = None
+    if len(set(names)) != len(names):
+        what = "has two members of the same name"
+    elif any(info.flag_bits & 0x1 for info in infos):
+        what = "has an encrypted member"
+    elif any(
+        info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos
+    ):
+        what = "has a compressed member"
+    elif sum(info.file_size for info in infos) > size:
+        what = "says that its members are larger than the file"
+    elif min((info.header_offset for info in infos), default=0):
+        what = "has something before its first member"
+    elif any(not _is_plain_member(info) for info in infos):
+        what = "has a member that is a path, a folder or a link"
+    if what:
+        raise ZooFileError(
+            f"{path} is no file that zoo.save has written: its zip archive {what}; do not use it."
+        )
+
+
+def _is_plain_member(info: zipfile.ZipInfo) -> bool:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return kind in (0, stat.S_IFREG) and not re.search(r"[/\\:\x00]|^\.", info.orig_filename)
+
+
+def _json(data: bytes, path: str, name: str) -> Any:
+    if len(data) > JSON_LIMIT or count_of_values(data) > VALUES_LIMIT:
+        raise ZooFileError(
+            f"{path} holds more in its {name} than the {JSON_LIMIT} bytes with {VALUES_LIMIT} "
+            "values that are read; keep large values in arrays."
+        )
+    try:
+        return json.loads(data.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"its {name} cannot be read ({why(error)})") from error
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+def checked_header(members: dict[str, bytes], path: Any) -> dict[str, Any]:
+    """Check the header and every member against it."""
+    if HEADER not in members:
+        raise ZooFileError(
+            f"{path} is no zoo file (it has no {HEADER}); give a file that zoo.save has written."
+        )
+    header = _json(members[HEADER], str(path), HEADER)
+    number = header.get("format") if isinstance(header, dict) else None
+    if type(number) is not int or number < 1:
+        raise damaged(path, "its header has no format number")
+    if number > FORMAT:
+        raise ZooFileError(
+            f"{path} has format {number} and this version of zoo reads formats up to {FORMAT}; "
+            "upgrade zoo to read it."
+        )
+    sums = header.get("sha256")
+    if not isinstance(sums, dict) or STATE not in sums or not sums.keys() <= {
+        STATE, ARRAYS, OBJECTS,
+    }:  # fmt: skip
+        raise damaged(path, "its header does not list its members")
+    if sums.keys() != members.keys() - {HEADER}:
+        strange = ", ".join(map(shortened, sorted(sums.keys() ^ (members.keys() - {HEADER}))[:5]))
+        raise damaged(path, f"the header and the archive disagree on the member(s) {strange}")
+    for name, expected in sums.items():
+        if hashlib.sha256(members[name]).hexdigest() != expected:
+            raise damaged(path, f"{name} is not what was saved (its sha256 differs)")
+    return header
+
+
+class Reader:
+    """Turns the tree of JSON back into an estimator."""
+
+    def __init__(self, members: dict[str, bytes], extra: frozenset[str], path: str) -> None:
+        self.path = path
+        self.extra = extra
+        self.tree = _json(members[STATE], path, STATE)
+        self.arrays: dict[str, np.ndarray] = {}
+        self.objects: list[Any] = []
+        self.shared: dict[int, Any] = {}
+        blob = members.get(OBJECTS)
+        self._check_names(set(_names(self.tree)), blob)
+        if ARRAYS in members:
+            from safetensors.numpy import load as from_safetensors
+
+            self.arrays = from_safetensors(members.pop(ARRAYS))
+        if blob is not None:
+            import skops.io
+
+            self.objects = skops.io.loads(blob, trusted=sorted(extra))
+
+    def _check_names(self, names: set[str], blob: bytes | None) -> None:
+        strange = {n for n in names if not is_trusted(n, self.extra)}
+        if blob is not None:
+            import skops.io
+
+            _check_skops(blob, self.path)
+            strange |= set(skops.io.get_untrusted_types(data=blob)) - self.extra
+        if strange:
+            shown = ", ".join(printable(n) for n in sorted(strange)[:8])
+            if all(n.startswith("zoo.") for n in strange):
+                raise ZooFileError(
+                    f"{self.path} names what zoo {__version__} does not have: {shown}; upgrade zoo "
+                    "or look in its changelog for what became of it."
+                )
+            raise ZooFileError(
+                f"{self.path} names types that are not trusted: {shown}; if you know them and "
+                "trust the file, load it with trusted=[...] and these names."
+            )
+
+    def estimator(self) -> Any:
+        """Return what the file holds."""
+        found = self.value(self.tree)
+        if not is_estimator(type(found)):
+            raise ZooFileError(f"{self.path} holds no estimator; save one with zoo.save.")
+        return found
+
+    def value(self, node: Any) -> Any:
+        """Return the value that a node of the tree stands for."""
+        if not isinstance(node, dict | list):
+            return node
+        if isinstance(node, list):
+            return [self.value(v) for v in node]
+        tag = next(iter(node), None)
+        if tag not in _TAGS:
+            raise damaged(self.path, "its tree has an unknown node")
+        value = getattr(self, f"_{tag}")(node[tag], node)
+        if "id" in node:
+            self.shared[node["id"]] = value
+        return value
+
+    def _same(self, number: int, node: Any) -> Any:
+        return self.shared[number]
+
+    def _float(self, text: str, node: Any) -> float:
+        return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text]
+
+    def _complex(self, parts: list[Any], node: Any) -> complex:
+        return complex(*(self.value(p) for p in parts))
+
+    def _tuple(self, items: list[Any], node: Any) -> Any:
+        return tuple(self.value(v) for v in items)
+
+    def _named(self, name: str, node: Any) -> Any:
+        cls = _import(name)
+        if not is_named_tuple(cls) or len(cls._fields) != len(node["items"]):
+            raise TypeError(f"{name} is no named tuple of {len(node['items'])} fields")
+        return tuple.__new__(cls, [self.value(v) for v in node["items"]])
+
+    def _set(self, items: list[Any], node: Any) -> Any:
+        return {self.value(v) for v in items}
+
+    def _frozenset(self, items: list[Any], node: Any) -> Any:
+        return frozenset(self.value(v) for v in items)
+
+    def _slice(self, items: list[Any], node: Any) -> slice:
+        return slice(*(self.value(v) for v in items))
+
+    def _range(self, items: list[Any], node: Any) -> range:
+        return range(*items)
+
+    def _dict(self, pairs: list[Any], node: Any) -> Any:
+        items = {self.value(k): self.value(v) for k, v in pairs}
+        if node.get("ordered"):
+            return OrderedDict(items)
+        if node.get("bunch"):
+            return _import(BUNCH)(**items)
+        return defaultdict(self.value(node["factory"]), items) if "factory" in node else items
+
+    def _bytes(self, key: str, node: Any) -> bytes:
+        return self.arrays[key].tobytes()
+
+    def _bytearray(self, key: str, node: Any) -> bytearray:
+        return bytearray(self.arrays[key].tobytes())
+
+    def _dtype(self, descr: Any, node: Any) -> np.dtype[Any]:
+        dtype = np.lib.format.descr_to_dtype(self.value(descr))
+        if dtype.hasobject:
+            raise ValueError(f"dtype {dtype} in a file")
+        return dtype
+
+    def _scalar(self, descr: Any, node: Any) -> Any:
+        dtype = self._dtype(descr, node)
+        data = bytes.fromhex(node["hex"])
+        return np.ndarray((), dtype, data)[()] if len(data) == dtype.itemsize else _misfit(dtype)
+
+    def _array(self, key: str, node: Any) -> np.ndarray:
+        dtype, shape = self._dtype(node["dtype"], node), tuple(node["shape"])
+        stored = self.arrays[key]
+        if not is_native(node["dtype"]):
+            size = math.prod(shape) * dtype.itemsize
+            if stored.dtype != np.uint8 or stored.size != size or min(shape, default=0) < 0:
+                _misfit(dtype)
+            array = np.ndarray(shape, dtype, stored.data if size else None)
+            if node.get("fortran"):
+                array = array.reshape(shape[::-1]).T
+            return array
+        if node.get("fortran"):
+            stored = stored.T
+        return stored if stored.dtype == dtype and stored.shape == shape else _misfit(dtype)
+
+    def _objects(self, items: list[Any], node: Any) -> np.ndarray:
+        shape = tuple(node["shape"])
+        if math.prod(shape) != len(items):
+            _misfit(np.dtype(object))
+        array = np.empty(len(items), object)
+        for i, item in enumerate(items):
+            array[i] = self.value(item)
+        return array.reshape(shape)
+
+    def _masked(self, parts: list[Any], node: Any) -> Any:
+        data, mask, fill = (self.value(p) for p in parts)
+        return np.ma.MaskedArray(data, mask=mask, fill_value=fill)
+
+    def _sparse(self, name: str, node: Any) -> Any:
+        import scipy.sparse
+
+        form = name.partition("_")[0]
+        if form not in SPARSE or name not in (f"{form}_matrix", f"{form}_array"):
+            raise ValueError(f"sparse matrix {name!r}")
+        data, *rest = (self.value(p) for p in node["parts"])
+        content = (data, tuple(rest)) if form == "coo" else (data, *rest)
+        matrix = getattr(scipy.sparse, name)(content, shape=tuple(node["shape"]))
+        if form in ("csr", "csc", "bsr"):
+            # scipy's compiled code trusts the indices.
+            matrix.check_format(full_check=True)
+        return matrix
+
+    def _random_state(self, content: Any, node: Any) -> np.random.RandomState:
+        state = self.value(content)
+        _check_bits(state)
+        made = np.random.RandomState(np.random.MT19937())
+        made.set_state(state)
+        return made
+
+    def _generator(self, content: Any, node: Any) -> np.random.Generator:
+        kept = self.value(content)
+        state = kept["state"]
+        _check_bits(state)
+        sequence = np.random.SeedSequence(**(kept["sequence"] or {"entropy": 0}))
+        bits = getattr(np.random, state["bit_generator"])(sequence)
+        bits.state = state
+        return np.random.Generator(bits)
+
+    def _type(self, name: str, node: Any) -> Any:
+        return PLAIN_TYPES[name] if name in PLAIN_TYPES else _import(name)
+
+    def _function(self, name: str, node: Any) -> Any:
+        found = _import(name) if name in self.extra else trusted_function(name)
+        if found is None:
+            raise ValueError(f"{name} is no function")
+        return found
+
+    def _partial(self, name: str, node: Any) -> Any:
+        if name != CHECK_ARRAY:
+            raise ValueError(f"{name} may not be given arguments")
+        arguments = [self.value(v) for v in node["items"]]
+        return functools.partial(trusted_function(name), *arguments, **self.value(node["keywords"]))
+
+    def _skops(self, number: int, node: Any) -> Any:
+        return self.objects[number]
+
+    def _object(self, name: str, node: Any) -> Any:
+        cls: Any = _import(name)
+        if not isinstance(cls, type):
+            raise TypeError(f"{name} is no class")
+        made: Any = object.__new__(cls)
+        # Known before its state is: parts of it may refer to it.
+        self.shared[node["id"]] = made
+        state = self.value(node["state"])
+        if node.get("zoo"):
+            made.__zoo_restore__(state)
+        elif state is not None:
+            _give(made, state)
+        return made
+
+
+_TAGS = (
+    "same", "float", "complex", "tuple", "named", "set", "frozenset", "slice", "range", "dict",
+    "bytes", "bytearray", "dtype", "scalar", "array", "objects", "masked", "sparse", "random_state",
+    "generator", "type", "function", "partial", "skops", "object",
+)  # fmt: skip
+
+
+def _give(made: Any, state: Any) -> None:
+    """Give an object its state, as copy and pickle do."""
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+        return
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    vars(made).update(attributes or {})
+    for name, value in (slots or {}).items():
+        setattr(made, name, value)
+
+
+def _import(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _names(tree: Any) -> Iterator[str]:
+    """Yield every type and function that the tree names."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list):
+            todo += node
+        elif isinstance(node, dict):
+            todo += node.values()
+            for tag in ("object", "named", "type", "function"):
+                if isinstance(node.get(tag), str):
+                    yield node[tag]
+
+
+def _check_bits(state: dict[str, Any]) -> None:
+    """Refuse positions outside the buffer: numpy's compiled code does not look."""
+    name, inner = state["bit_generator"], state["state"]
+    if name not in BIT_GENERATORS:
+        raise ValueError(f"bit generator {name!r}")
+    if name == "MT19937" and not (len(inner["key"]) == 624 and 0 <= inner["pos"] <= 624):
+        raise ValueError("the state of MT19937")
+    if name == "Philox" and not 0 <= state["buffer_pos"] <= 4:
+        raise ValueError("the state of Philox")
+
+
+def _check_skops(blob: bytes, path: str) -> None:
+    """Bound what the skops member unpacks to: no compression, nothing read twice, true sizes."""
+    members = read_zip(io.BytesIO(blob), f"{path} ({OBJECTS})")
+    todo = [_json(members["schema.json"], path, "schema.json")]
+    readers: dict[str, Any] = {}
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list):
+            todo += node
+            continue
+        if not isinstance(node, dict):
+            continue
+        todo += node.values()
+        if node.get("__loader__") == "SparseMatrixNode":
+            raise ValueError("a zip inside a zip")
+        if isinstance(node.get("file"), str):
+            reader = node.get("__id__")
+            if readers.setdefault(node["file"], reader) != reader:
+                raise ValueError("one member stands for two objects")
+    for name, data in members.items():
+        if name.endswith(".npy"):
+            _check_npy(data)
+
+
+def _check_npy(data: bytes) -> None:
+    file = io.BytesIO(data)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    shape, _, dtype = read(file)
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
+        _misfit(dtype)
+
+
+def _misfit(dtype: np.dtype[Any]) -> Any:
+    raise ValueError(f"an array of {dtype} does not have the size that is stated")
+
+
+def warn_of_version(header: dict[str, Any], path: Any) -> None:
+    import sklearn
+
+    then, now = header.get("versions", {}).get("scikit-learn"), sklearn.__version__
+    if then != now:
+        warnings.warn(
+            f"{path} was saved with scikit-learn {then} and is loaded with {now}; its parts of "
+            "scikit-learn may not work or may predict otherwise: fit and save again to be sure.",
+            UserWarning,
+            stacklevel=3,
+        )
