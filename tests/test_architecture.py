@@ -27,7 +27,7 @@ FAMILIES = (
     "agents",
 )
 FLOORS = (  # lowest first
-    ("params", "devices", "equations", "drawing"),
+    ("params", "devices", "equations", "drawing", "cells"),
     ("base", "inputs", "cards"),
     ("neural", "losses"),
     FAMILIES,

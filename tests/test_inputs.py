@@ -145,7 +145,7 @@ def test_table_keeps_single_precision_and_refuses_what_it_does_not_declare():
     with pytest.raises(ValueError, match="NaN"):
         fit_then(Table(), holes)
     assert np.isnan(fit_then(Table(missing=True), holes)[1]).sum() == 1
-    with pytest.raises(ValueError, match="could not convert string to float"):
+    with pytest.raises(ValueError, match="column 'a' of X holds text"):
         fit_then(Table(), pd.DataFrame({"a": ["x", "y"]}))
 
 

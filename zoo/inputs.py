@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, validate_data
 
+from zoo.cells import fault
 from zoo.params import Count, Fixed
 
 FLOATS = (np.float64, np.float32)
@@ -65,6 +66,18 @@ def _labels(rng: np.random.RandomState, n: int, k: int = 2) -> np.ndarray:
     return rng.permutation(np.arange(n) % k)
 
 
+def _rows_of_numbers(estimator: Any, X: Any, **options: Any) -> Any:
+    """Check X as scikit-learn does; an error names the column that is the cause."""
+    try:
+        return validate_data(estimator, X, **options)
+    except (TypeError, ValueError) as error:
+        missing = options.get("ensure_all_finite") == "allow-nan"
+        sentence = fault(X, type(estimator).__name__, missing=missing)
+        if sentence is None:
+            raise
+        raise ValueError(sentence) from error
+
+
 @dataclass(frozen=True)
 class Input:
     """The abstract input. ``two_d_array`` says whether flattened rows are accepted."""
@@ -114,7 +127,7 @@ class Table(Input):
         """Return a float array (n, d), or CSR where sparse is declared."""
         if self.categories:
             X = encode_categories(estimator, X, reset=reset)
-        return validate_data(
+        return _rows_of_numbers(
             estimator,
             X,
             reset=reset,
@@ -168,7 +181,14 @@ def _category_codes(column: Any, known: np.ndarray) -> np.ndarray:
 
 
 def _known_categories(column: Any) -> np.ndarray:
-    values = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()
+    try:
+        values = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()
+    except TypeError as error:
+        held = type(column.dropna().iloc[0]).__name__
+        raise ValueError(
+            f"column {column.name!r} of X holds objects of type {held}, which are no categories; give "
+            "numbers, text or a pandas category."
+        ) from error
     return np.asarray(sorted(values, key=lambda v: (str(type(v)), v)), dtype=object)
 
 
@@ -222,7 +242,7 @@ class Images(Input):
 
     def _check_rows(self, estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
         dtype = None if getattr(X, "dtype", None) == np.uint8 else FLOATS
-        X = validate_data(estimator, X, reset=reset, dtype=dtype)
+        X = _rows_of_numbers(estimator, X, reset=reset, dtype=dtype)
         if reset:
             estimator.image_shape_ = self._shape_of_row(estimator, X.shape[1])
             estimator.row_shape_ = X.shape[1:]
@@ -329,7 +349,7 @@ class Series(Input):
         elif getattr(X, "ndim", 2) == 3:
             x, lengths = _unpad_nan(np.asarray(X))
         else:
-            flat = validate_data(estimator, X, reset=reset, dtype=FLOATS)
+            flat = _rows_of_numbers(estimator, X, reset=reset, dtype=FLOATS)
             x, lengths = flat[:, None, :], np.full(len(flat), flat.shape[1])
             if reset:
                 estimator.n_channels_in_ = 1
