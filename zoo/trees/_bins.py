@@ -6,6 +6,7 @@ exactly. A category is its own bin. The code after the last bin stands for what 
 never seen.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -82,8 +83,16 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
         if is_cat[j]:
             values, count = np.unique(x[~np.isnan(x)], return_counts=True)
             if values.size > MAX_BINS:
-                # The rarest categories are not told apart: they count as unseen.
-                values = np.sort(values[np.argsort(-count, kind="stable")[:MAX_BINS]])
+                order = np.argsort(-count, kind="stable")
+                rare = count[order[MAX_BINS:]].sum() / count.sum()
+                warnings.warn(
+                    f"column {j} has {values.size} categories and a tree tells {MAX_BINS} apart: the "
+                    f"rarest, in {rare:.1%} of the rows, count as unseen; encode the column in another "
+                    "way (TargetEncoder) if they matter.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                values = np.sort(values[order[:MAX_BINS]])
             edges.append(values.astype(np.float64))
             n_bins[j] = values.size
         else:
