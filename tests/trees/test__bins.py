@@ -27,7 +27,7 @@ def test_codes_are_those_of_a_plain_search(order, max_bins):
     X[:, 2] = np.round(X[:, 2])
     X[rng.uniform(size=X.shape) < 0.1] = np.nan
     X = np.asarray(X, order=order)
-    with pytest.warns(UserWarning, match="column 1 has 29. categories and a tree tells 255 apart"):
+    with pytest.warns(UserWarning, match="column 1 has 289 categories and a tree tells 255 apart"):
         bins = _bins.find_bins(X, max_bins, [False, True, False, False])
     cols, missing = _bins.encode(X, bins)
     rows = _bins.weave(cols)
