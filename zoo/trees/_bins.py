@@ -10,11 +10,9 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy import uint32
 
-from zoo.trees import _compiling
-
-_compiling.announce()
+from zoo.trees._memory import door, f64, fill_table, flat, i64, skip, smaller, table_at, u8, u32
 
 MAX_BINS = 255
 SAMPLE = 65_536
@@ -27,6 +25,12 @@ GLANCE = 4096
 """Rows that are looked at before all rows are."""
 MOST_OPEN = 8
 """Groups that a column is tried with."""
+
+# What is asked for at the door, numbers of the table, addresses.
+ENCODE, WEAVE = range(2)
+ROWS, COLUMNS, ALL_ROWS, FIRST, WIDTH = range(5)
+_x, _tables, _n_edges, _n_bins, _is_cat, _cols, _missing, _rows, _scratch = range(5, 14)
+TABLE = 14
 
 
 class Bins(NamedTuple):
@@ -107,55 +111,70 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
     return Bins(edges, n_bins, np.asarray(is_cat, dtype=np.uint8))
 
 
-@njit(cache=True, nogil=True)
-def _encode(x, start, tables, n_edges, n_bins, is_cat, cols, missing):
-    """Codes of a block of columns x (p, m). A bisection without branches runs over 64 rows at a time."""
-    p, m = x.shape
-    at = np.zeros(64, dtype=np.uint32)
-    for j in range(p):
-        table, edges, last = tables[j], n_edges[j], n_bins[j]
-        top = np.uint32(1)
-        while top * np.uint32(2) <= edges:
-            top *= np.uint32(2)
+@flat
+def _encode(t):
+    """Codes of a block of columns (p, m). A bisection without branches runs over 64 rows at a time."""
+    m, missing, at = t[ROWS], u8(t, _missing), u32(t, _scratch)
+    for j in range(t[COLUMNS]):
+        table, edges, last = skip(f64(t, _tables), j * 512), i64(t, _n_edges)[j], i64(t, _n_bins)[j]
+        top = uint32(1)
+        while top * 2 <= edges:
+            top = uint32(top * 2)
         for a in range(0, m, 64):
-            v = x[j, a : min(m, a + 64)]
-            out = cols[j, start + a : start + min(m, a + 64)]
-            k = v.shape[0]
+            v = skip(f64(t, _x), j * m + a)
+            out = skip(u8(t, _cols), j * t[ALL_ROWS] + t[FIRST] + a)
+            k = smaller(64, m - a)
             half = top
             for i in range(k):
                 at[i] = 0
-            while half > np.uint32(0):
+            while half > 0:
+                below = skip(table, half - 1)
                 for i in range(k):
                     # Beyond the last edge the table is infinite, and no search passes it.
-                    up = table[at[i] + half - np.uint32(1)] < v[i]
-                    at[i] += half * np.uint32(up)
-                half >>= np.uint32(1)
+                    at[i] += half * uint32(below[at[i]] < v[i])
+                half = uint32(half >> 1)
             for i in range(k):
                 out[i] = at[i]
-            if is_cat[j]:
+            if u8(t, _is_cat)[j]:
                 for i in range(k):
                     if at[i] >= edges or table[at[i]] != v[i]:
                         out[i] = last
                         missing[j] = 1
             else:
                 for i in range(k):
-                    if np.isnan(v[i]):
+                    if v[i] != v[i]:
                         out[i] = last
                         missing[j] = 1
 
 
-@njit(cache=True, nogil=True)
-def _weave(cols, s, e, rows):
+@flat
+def _weave(t):
     """Turn columns of bytes into padded rows."""
-    p, wide = cols.shape[0], rows.shape[1]
-    for a in range(s, e, 64):
-        m = min(64, e - a)
+    p, width, n, s = t[COLUMNS], t[WIDTH], t[ALL_ROWS], t[FIRST]
+    for a in range(s, s + t[ROWS], 64):
+        m = smaller(64, s + t[ROWS] - a)
+        rows = skip(u8(t, _rows), a * width)
         for j in range(p):
+            col = skip(u8(t, _cols), j * n + a)
             for i in range(m):
-                rows[a + i, j] = cols[j, a + i]
+                rows[i * width + j] = col[i]
         for i in range(m):
-            for j in range(p, wide):
-                rows[a + i, j] = 0
+            for j in range(p, width):
+                rows[i * width + j] = 0
+
+
+@door
+def enter(address, what):
+    """Encode a block of rows, or weave one."""
+    t = table_at(address)
+    if what == ENCODE:
+        _encode(t)
+    else:
+        _weave(t)
+
+
+def _each_block(n, pool, call):
+    list((map if pool is None else pool.map)(call, range(0, n, BLOCK)))
 
 
 def aligned(shape, dtype, line=64):
@@ -179,30 +198,37 @@ def width(p):
 def encode(X, bins, pool=None):
     """Codes of X, a row for each column, and which columns hold missing values."""
     n, p = X.shape
-    cols = np.empty((p, n), dtype=np.uint8)
-    missing = np.zeros(p, dtype=np.uint8)
     tables = np.full((p, 512), np.inf)
     n_edges = np.array([e.size for e in bins.edges], dtype=np.int64)
     for j, e in enumerate(bins.edges):
         tables[j, : e.size] = e
+    arrays = {
+        _cols: np.empty((p, n), dtype=np.uint8), _missing: np.zeros(p, dtype=np.uint8), _tables: tables,
+        _n_edges: n_edges, _n_bins: bins.n_bins, _is_cat: bins.is_cat,
+    }  # fmt: skip
+    whole = fill_table(TABLE, {COLUMNS: p, ALL_ROWS: n}, arrays)
 
     def block(s):
-        x = np.ascontiguousarray(X[s : s + BLOCK].T, dtype=np.float64)
-        _encode(x, s, tables, n_edges, bins.n_bins, bins.is_cat, cols, missing)
+        own = {_x: np.ascontiguousarray(X[s : s + BLOCK].T, dtype=np.float64), _scratch: np.empty(32)}
+        table = whole + fill_table(TABLE, {ROWS: min(BLOCK, n - s), FIRST: s}, own)
+        enter(table.ctypes.data, ENCODE)
 
-    list((map if pool is None else pool.map)(block, range(0, n, BLOCK)))
-    return cols, missing
+    _each_block(n, pool, block)
+    return arrays[_cols], arrays[_missing]
 
 
 def weave(cols, pool=None):
     """Padded rows, a byte for each column."""
     p, n = cols.shape
     rows = aligned((n, width(p)), np.uint8)
+    numbers = {COLUMNS: p, ALL_ROWS: n, WIDTH: rows.shape[1]}
+    whole = fill_table(TABLE, numbers, {_cols: np.ascontiguousarray(cols), _rows: rows})
 
     def block(s):
-        _weave(cols, s, min(n, s + BLOCK), rows)
+        table = whole + fill_table(TABLE, {ROWS: min(BLOCK, n - s), FIRST: s}, {})
+        enter(table.ctypes.data, WEAVE)
 
-    list((map if pool is None else pool.map)(block, range(0, n, BLOCK)))
+    _each_block(n, pool, block)
     return rows
 
 

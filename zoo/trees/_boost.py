@@ -117,7 +117,7 @@ class Grower:
             lanes=(threads, 2, _grow.CHUNK), draw=p, leaf_start=leaves, leaf_end=leaves,
             leaf_node=leaves, leaf_value=leaves, gate=24, set=(nodes, 4), open=leaves + 1,
             node_allowed=(nodes if len(sets) else 0, p), free=slots,
-            exact=(n if n <= EXACT_ROWS else 0, 2),
+            exact=(n if n <= EXACT_ROWS else 0, 2), real=len(_grow.REALS),
         )  # fmt: skip
         self.arrays = {
             name: given[name] if name in given else np.zeros(shapes.get(name, nodes), dtype)
@@ -128,7 +128,7 @@ class Grower:
         self.score, self.pair, self.order = (self.arrays[k] for k in ("score", "pair", "order"))
         # Kernels read sizes and addresses from this table; ``arrays`` keeps what they point to.
         self.table = np.zeros(_grow.TABLE, dtype=np.int64)
-        self.real = np.zeros(len(_grow.REALS))
+        self.real = self.arrays["real"]
         for name, array in self.arrays.items():
             assert array.dtype == _grow.ARRAYS[name], name
             assert array.flags.c_contiguous, name
@@ -151,7 +151,7 @@ class Grower:
             self.table[_grow.PLACE[name]] = value
 
     def _enter(self, what, tid=0):
-        _grow.enter(self.table, self.real, self.arrays["gate"], what, tid)
+        _grow.enter(self.table.ctypes.data, what, tid)
 
     def __enter__(self):
         for tid in range(1, self.threads):

@@ -15,20 +15,42 @@ posts the next job (``_next``); helper threads that happen to be free claim chun
 counter. A helper that the system does not schedule costs nothing, because the caller takes its
 chunks.
 
-Kernels receive one table of sizes and addresses instead of sixty arrays: calls are cheap, and numba
-compiles in a quarter of the time. Everything that inlines into each other lives in this file,
-because numba's cache does not notice an edited callee in another one.
+Kernels see memory as pointers of one table (see ``_memory``). Everything that inlines into each other
+lives in this file.
 """
 
-import numpy as np
+from math import exp
+
 from llvmlite import ir
-from numba import carray, njit, types
-from numba.core import cgutils
+from numba import types
 from numba.extending import intrinsic
+from numpy import float32, float64, inf, int32, int64, uint8, uint64
 
-from zoo.trees import _compiling
-
-_compiling.announce()
+from zoo.trees._memory import (
+    as_double,
+    as_float,
+    door,
+    f32,
+    f64,
+    fetch_add,
+    flat,
+    i8,
+    i32,
+    i64,
+    inner,
+    inner_fast,
+    larger,
+    load,
+    prefetch,
+    round_down,
+    skip,
+    smaller,
+    store,
+    table_at,
+    u8,
+    u32,
+    u64,
+)
 
 CELLS = 264
 """Most cells of one column in a histogram: 255 bins, one for missing, and eight that keep columns
@@ -143,6 +165,7 @@ ARRAYS = dict(
     parent="int64",
     free="int64",  # (slots): stack of free slots
     exact="float64",  # (n, 2) or (0, 2): g and h as they are
+    real="float64",  # (REALS)
 )
 REALS = [
     "LAM",
@@ -280,7 +303,8 @@ REALS = [
     _parent,
     _free,
     _exact,
-) = range(48, 117)
+    _real,
+) = range(48, 118)
 (
     LAM,
     ALPHA,
@@ -294,7 +318,7 @@ REALS = [
     CAT_SMOOTH,
     COUNTED,
 ) = range(11)
-TABLE = 117
+TABLE = 118
 PLACE = {name: i for i, name in enumerate(NUMBERS)}
 ADDRESS = {name: len(NUMBERS) + i for i, name in enumerate(ARRAYS)}
 REAL = {name: i for i, name in enumerate(REALS)}
@@ -302,172 +326,44 @@ REAL = {name: i for i, name in enumerate(REALS)}
 TICKET, DONE, STOP = 0, 8, 16
 
 
-# ------------------------------------------------------------------------ how kernels are compiled
-# A test for division by zero, numba's default, keeps a loop from being vectorised. Only ``enter``
-# is called from Python: the others need no wrapper.
-
-inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-inner_fast = njit(
-    nogil=True,
-    error_model="numpy",
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-    fastmath={"nnan", "nsz", "reassoc", "contract", "arcp"},
-)
-small = njit(nogil=True, error_model="numpy", inline="always")
-# Written apart, compiled as one: each level of calls below ``enter`` is optimised once more.
-flat = small
-
-
-# --------------------------------------------------------------------------- atoms of the machine
-
-
-def _element(context, builder, aty, array, index):
-    a = context.make_array(aty)(context, builder, array)
-    return cgutils.get_item_pointer(context, builder, aty, a, [index], wraparound=False)
-
-
 @intrinsic
-def _fetch_add(typingctx, array, index, value):
-    """Add to an element of an int64 array as one step, return what it was."""
+def _g(typingctx, packed):
+    """Sum of g of a packed number."""
 
     def codegen(context, builder, sig, args):
-        p = _element(context, builder, sig.args[0], args[0], args[1])
-        return builder.atomic_rmw("add", p, args[2], ordering="seq_cst")
-
-    return types.int64(array, types.intp, types.int64), codegen
-
-
-@intrinsic
-def _load(typingctx, array, index):
-    """Read an element that another thread may write."""
-
-    def codegen(context, builder, sig, args):
-        p = _element(context, builder, sig.args[0], args[0], args[1])
-        return builder.load_atomic(p, "seq_cst", 8)
-
-    return types.int64(array, types.intp), codegen
-
-
-@intrinsic
-def _store(typingctx, array, index, value):
-    """Write an element that another thread may read; what was written before is seen before."""
-
-    def codegen(context, builder, sig, args):
-        p = _element(context, builder, sig.args[0], args[0], args[1])
-        builder.store_atomic(args[2], p, "seq_cst", 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, types.int64), codegen
-
-
-@intrinsic
-def _prefetch(typingctx, array, index):
-    """Ask for the cache line of a flat element that will be read soon."""
-
-    def codegen(context, builder, sig, args):
-        aty = sig.args[0]
-        a = context.make_array(aty)(context, builder, args[0])
-        p = builder.gep(a.data, [args[1]])
-        i32, void = ir.IntType(32), ir.VoidType()
-        raw = ir.IntType(8).as_pointer()
-        fn = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(void, [raw, i32, i32, i32]), "llvm.prefetch.p0"
-        )
-        builder.call(fn, [builder.bitcast(p, raw), i32(0), i32(3), i32(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), codegen
-
-
-@intrinsic
-def _as_float(typingctx, bits):
-    """Read the bits of an int32 as a float32."""
-
-    def codegen(context, builder, sig, args):
-        return builder.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.int32), codegen
-
-
-@intrinsic
-def _as_double(typingctx, bits):
-    """Read the bits of an int64 as a float64."""
-
-    def codegen(context, builder, sig, args):
-        return builder.bitcast(args[0], ir.DoubleType())
+        return builder.sitofp(builder.ashr(args[0], ir.IntType(64)(32)), ir.DoubleType())
 
     return types.float64(types.int64), codegen
 
 
 @intrinsic
-def _pointer(typingctx, address):
-    """Turn an address of the table into a pointer."""
+def _h(typingctx, packed):
+    """Sum of h of a packed number."""
 
     def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
+        return builder.sitofp(builder.and_(args[0], ir.IntType(64)(0xFFFFFFFF)), ir.DoubleType())
 
-    return types.voidptr(types.int64), codegen
-
-
-@small
-def _u8(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.uint8)
-
-
-@small
-def _i8(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.int8)
-
-
-@small
-def _i32(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.int32)
-
-
-@small
-def _u32(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.uint32)
-
-
-@small
-def _i64(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.int64)
-
-
-@small
-def _u64(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.uint64)
-
-
-@small
-def _f32(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.float32)
-
-
-@small
-def _f64(t, place, n):
-    return carray(_pointer(t[place]), (n,), np.float64)
+    return types.float64(types.int64), codegen
 
 
 _yield_now = types.ExternalFunction("sched_yield", types.int32())
 _sleep_us = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
-@small
+@flat
 def _exp(x):
     """Exponential in float32 by a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error 2e-7."""
-    x = np.float32(min(max(x, np.float32(-87.0)), np.float32(88.0)))
-    k = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    r = x - k * np.float32(0.693359375) + k * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1.0)
-    return p * _as_float((np.int32(k) + np.int32(127)) << np.int32(23))
+    x = float32(smaller(larger(x, float32(-87.0)), float32(88.0)))
+    k = round_down(x * float32(1.44269504) + float32(0.5))
+    r = x - k * float32(0.693359375) + k * float32(2.12194440e-4)
+    p = float32(1.9875691500e-4)
+    p = p * r + float32(1.3981999507e-3)
+    p = p * r + float32(8.3334519073e-3)
+    p = p * r + float32(4.1665795894e-2)
+    p = p * r + float32(1.6666665459e-1)
+    p = p * r + float32(5.0000001201e-1)
+    p = p * r * r + r + float32(1.0)
+    return p * as_float((int32(k) + int32(127)) << int32(23))
 
 
 # ----------------------------------------------------------------------------------- jobs
@@ -477,45 +373,45 @@ def _exp(x):
 def _gradient(t, real, chunk, tid):
     """Gradient and curvature of a chunk of rows, and the sums that set the scale."""
     n = t[N]
-    s, e = chunk * CHUNK, min(n, (chunk + 1) * CHUNK)
-    kind, k, option = t[KIND], t[K], np.float32(real[OPTION])
-    one, zero = np.float32(1), np.float32(0)
+    s, e = chunk * CHUNK, smaller(n, (chunk + 1) * CHUNK)
+    kind, k, option = t[KIND], t[K], float32(real[OPTION])
+    one, zero = float32(1), float32(0)
     m = e - s
-    pair = _f32(t, _pair, 2 * n)[2 * s : 2 * e]
-    lanes = _f32(t, _lanes, t[THREADS] * 2 * CHUNK)
+    pair = skip(f32(t, _pair), 2 * s)
+    lanes = f32(t, _lanes)
     at = tid * 2 * CHUNK
-    g, h = lanes[at : at + m], lanes[at + CHUNK : at + CHUNK + m]
-    f = _f64(t, _score, t[N_SCORES] * n)[k * n + s : k * n + e]
-    y = _f64(t, _y, n)[s:e]
+    g, h = skip(lanes, at), skip(lanes, at + CHUNK)
+    f = skip(f64(t, _score), k * n + s)
+    y = skip(f64(t, _y), s)
     if kind == OUTSIDE:
         for i in range(m):
             g[i] = pair[2 * i]
             h[i] = pair[2 * i + 1]
     elif kind == LOGISTIC:
         for i in range(m):
-            a = np.float32(f[i])
+            a = float32(f[i])
             q = _exp(-abs(a))
             d = one / (one + q)
             p = d if a >= zero else q * d
-            g[i] = p - np.float32(y[i])
+            g[i] = p - float32(y[i])
             h[i] = q * d * d
     elif kind == HUBER:
         for i in range(m):
-            g[i] = min(max(np.float32(f[i] - y[i]), -option), option)
+            g[i] = smaller(larger(float32(f[i] - y[i]), -option), option)
             h[i] = one
     elif kind == POISSON:
         for i in range(m):
-            p = _exp(np.float32(f[i]))
-            g[i] = p - np.float32(y[i])
+            p = _exp(float32(f[i]))
+            g[i] = p - float32(y[i])
             h[i] = p
     elif kind == SOFTMAX:
-        norm = _f64(t, _norm, 2 * n)
-        top, inverse = norm[s:e], norm[n + s : n + e]
-        c = np.float64(k)
+        norm = f64(t, _norm)
+        top, inverse = skip(norm, s), skip(norm, n + s)
+        c = float64(k)
         for i in range(m):
-            p = _exp(np.float32(f[i] - top[i])) * np.float32(inverse[i])
-            g[i] = p - np.float32(y[i] == c)
-            h[i] = max(option * p * (one - p), np.float32(1e-16))
+            p = _exp(float32(f[i] - top[i])) * float32(inverse[i])
+            g[i] = p - float32(y[i] == c)
+            h[i] = larger(option * p * (one - p), float32(1e-16))
     elif kind == SQUARED:
         for i in range(m):
             g[i] = f[i] - y[i]
@@ -524,13 +420,13 @@ def _gradient(t, real, chunk, tid):
         up = one if kind == ABSOLUTE else option
         down = one if kind == ABSOLUTE else one - option
         for i in range(m):
-            g[i] = down * np.float32(f[i] > y[i]) - up * np.float32(f[i] < y[i])
+            g[i] = down * float32(f[i] > y[i]) - up * float32(f[i] < y[i])
             h[i] = one
     if t[WEIGHTED] and kind != OUTSIDE:
-        w = _f64(t, _w, n)[s:e]
+        w = skip(f64(t, _w), s)
         for i in range(m):
-            g[i] *= np.float32(w[i])
-            h[i] *= np.float32(w[i])
+            g[i] *= float32(w[i])
+            h[i] *= float32(w[i])
     sum_g, sum_h, max_h = 0.0, 0.0, zero
     for i in range(m):
         sum_g += abs(g[i])
@@ -540,7 +436,7 @@ def _gradient(t, real, chunk, tid):
     for i in range(m):
         pair[2 * i] = g[i]
         pair[2 * i + 1] = h[i]
-    sums = _f64(t, _sums, 4 * (chunk + 1))
+    sums = f64(t, _sums)
     sums[4 * chunk] = sum_g
     sums[4 * chunk + 1] = sum_h
     sums[4 * chunk + 2] = max_h
@@ -550,33 +446,33 @@ def _gradient(t, real, chunk, tid):
 def _gradient_exact(t, real, s, e):
     """Gradient and curvature in float64, for the leaves of small data."""
     n, kind, k, option = t[N], t[KIND], t[K], real[OPTION]
-    score, y = _f64(t, _score, t[N_SCORES] * n), _f64(t, _y, n)
-    exact = _f64(t, _exact, 2 * n)
+    score, y = f64(t, _score), f64(t, _y)
+    exact = f64(t, _exact)
     for i in range(s, e):
         f = score[k * n + i]
         h = 1.0
         if kind == LOGISTIC:
-            q = np.exp(-abs(f))
+            q = exp(-abs(f))
             d = 1.0 / (1.0 + q)
             g = (d if f >= 0.0 else q * d) - y[i]
             h = q * d * d
         elif kind == POISSON:
-            h = np.exp(f)
+            h = exp(f)
             g = h - y[i]
         elif kind == SOFTMAX:
-            norm = _f64(t, _norm, 2 * n)
-            q = np.exp(f - norm[i]) * norm[n + i]
+            norm = f64(t, _norm)
+            q = exp(f - norm[i]) * norm[n + i]
             g = q - (1.0 if y[i] == k else 0.0)
-            h = max(option * q * (1.0 - q), 1e-16)
+            h = larger(option * q * (1.0 - q), 1e-16)
         else:
             g = f - y[i]
             if kind == HUBER:
-                g = min(max(g, -option), option)
+                g = smaller(larger(g, -option), option)
             elif kind != SQUARED:
                 up = 1.0 if kind == ABSOLUTE else option
                 down = 1.0 if kind == ABSOLUTE else 1.0 - option
                 g = down if g > 0.0 else (-up if g < 0.0 else 0.0)
-        w = _f64(t, _w, n)[i] if t[WEIGHTED] else 1.0
+        w = f64(t, _w)[i] if t[WEIGHTED] else 1.0
         exact[2 * i] = g * w
         exact[2 * i + 1] = h * w
 
@@ -584,12 +480,12 @@ def _gradient_exact(t, real, s, e):
 @inner_fast
 def _pack(t, real, chunk):
     n = t[N]
-    s, e = chunk * CHUNK, min(n, (chunk + 1) * CHUNK)
+    s, e = chunk * CHUNK, smaller(n, (chunk + 1) * CHUNK)
     sg, sh = real[SCALE_G], real[SCALE_H]
-    pair, gh = _f32(t, _pair, 2 * n)[2 * s : 2 * e], _i64(t, _gh, n)[s:e]
+    pair, gh = skip(f32(t, _pair), 2 * s), skip(i64(t, _gh), s)
     for i in range(e - s):
-        g = np.int64(np.floor(np.float64(pair[2 * i]) * sg + 0.5))
-        h = np.int64(np.floor(np.float64(pair[2 * i + 1]) * sh + 0.5))
+        g = int64(round_down(float64(pair[2 * i]) * sg + 0.5))
+        h = int64(round_down(float64(pair[2 * i + 1]) * sh + 0.5))
         gh[i] = (g << 32) + h
 
 
@@ -597,89 +493,84 @@ def _pack(t, real, chunk):
 def _normalise(t, chunk, tid):
     """Largest score of each row, and one over the sum of exponentials of what it exceeds."""
     n, n_scores = t[N], t[N_SCORES]
-    s, e = chunk * CHUNK, min(n, (chunk + 1) * CHUNK)
+    s, e = chunk * CHUNK, smaller(n, (chunk + 1) * CHUNK)
     m = e - s
-    score, norm = _f64(t, _score, n_scores * n), _f64(t, _norm, 2 * n)
-    top, inverse = norm[s:e], norm[n + s : n + e]
-    z = _f32(t, _lanes, t[THREADS] * 2 * CHUNK)[tid * 2 * CHUNK : tid * 2 * CHUNK + m]
+    score, norm = f64(t, _score), f64(t, _norm)
+    top, inverse = skip(norm, s), skip(norm, n + s)
+    z = skip(f32(t, _lanes), tid * 2 * CHUNK)
     for i in range(m):
         top[i] = score[s + i]
         z[i] = 0.0
         inverse[i] = 0.0
     # Classes outside, rows inside: that is what the processor does eight at a time.
     for k in range(1, n_scores):
-        f = score[k * n + s : k * n + e]
+        f = skip(score, k * n + s)
         for i in range(m):
             top[i] = f[i] if f[i] > top[i] else top[i]
     for k in range(n_scores):
-        f = score[k * n + s : k * n + e]
+        f = skip(score, k * n + s)
         if t[EXACT]:
             for i in range(m):
-                inverse[i] += np.exp(f[i] - top[i])
+                inverse[i] += exp(f[i] - top[i])
         else:
             for i in range(m):
-                z[i] += _exp(np.float32(f[i] - top[i]))
+                z[i] += _exp(float32(f[i] - top[i]))
     for i in range(m):
-        inverse[i] = 1.0 / (inverse[i] if t[EXACT] else np.float64(z[i]))
+        inverse[i] = 1.0 / (inverse[i] if t[EXACT] else float64(z[i]))
 
 
 @inner
-def _add_rows(hist, offset, flat, wide, gh, s, e, p):
+def _add_rows(hist, offset, flat, width, gh, s, e, p):
     """Add rows s .. e, in order, to a histogram."""
-    width = np.uint64(wide)
-    for i in range(np.uint64(s), np.uint64(e)):
+    for i in range(s, e):
         v = gh[i]
         at = i * width
-        for j in range(np.uint64(p)):
-            hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
+        for j in range(p):
+            hist[offset[j] + flat[at + j]] += v
 
 
 @inner
-def _add_listed(hist, offset, flat, wide, gh, order, s, e, p):
+def _add_listed(hist, offset, flat, width, gh, order, s, e, p):
     """Add the rows order[s] .. order[e - 1] to a histogram."""
-    width = np.uint64(wide)
-    last = np.uint64(e - 1)
-    for i in range(np.uint64(s), np.uint64(e)):
-        ahead = np.uint64(order[min(i + np.uint64(24), last)])
-        _prefetch(flat, ahead * width)
-        _prefetch(flat, ahead * width + width - np.uint64(1))
-        _prefetch(gh, ahead)
-        r = np.uint64(order[i])
+    for i in range(s, e):
+        ahead = order[smaller(i + 24, e - 1)]
+        prefetch(flat, ahead * width)
+        prefetch(flat, ahead * width + width - 1)
+        prefetch(gh, ahead)
+        r = order[i]
         v = gh[r]
         at = r * width
-        for j in range(np.uint64(p)):
-            hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
+        for j in range(p):
+            hist[offset[j] + flat[at + j]] += v
 
 
 @inner
-def _add_listed_some(hist, offset, flat, wide, gh, order, s, e, groups, m):
+def _add_listed_some(hist, offset, flat, width, gh, order, s, e, groups, m):
     """Add listed rows to the histograms of m chosen groups of columns."""
-    width = np.uint64(wide)
-    last = np.uint64(e - 1)
-    for i in range(np.uint64(s), np.uint64(e)):
-        ahead = np.uint64(order[min(i + np.uint64(24), last)])
-        _prefetch(flat, ahead * width)
-        _prefetch(gh, ahead)
-        r = np.uint64(order[i])
+    for i in range(s, e):
+        ahead = order[smaller(i + 24, e - 1)]
+        prefetch(flat, ahead * width)
+        prefetch(gh, ahead)
+        r = order[i]
         v = gh[r]
         at = r * width
         for q in range(m):
-            j = np.uint64(groups[q])
-            hist[np.uint64(offset[j]) + np.uint64(flat[at + j])] += v
+            j = groups[q]
+            hist[offset[j] + flat[at + j]] += v
 
 
 @flat
 def _fill(t, hist, kind, s, e):
     """Add a piece of rows to a histogram."""
-    n, groups, m, wide = t[N], t[G], t[N_GROUPS], t[WIDTH]
-    offset = _i64(t, _offset, groups + 1)
-    rows, gh, order = _u8(t, _rows, n * wide), _i64(t, _gh, n), _u32(t, _order, n)
+    groups, m, width = t[G], t[N_GROUPS], t[WIDTH]
+    offset = i64(t, _offset)
+    rows, gh, order = u8(t, _rows), i64(t, _gh), u32(t, _order)
     if m < groups:
-        _add_listed_some(hist, offset, rows, wide, gh, order, s, e, _i64(t, _groups, groups), m)
+        _add_listed_some(hist, offset, rows, width, gh, order, s, e, i64(t, _groups), m)
     elif kind == ROOT:
-        _add_rows(hist, offset, rows, wide, gh, s, e, groups)
+        _add_rows(hist, offset, rows, width, gh, s, e, groups)
     else:
-        _add_listed(hist, offset, rows, wide, gh, order, s, e, groups)
+        _add_listed(hist, offset, rows, width, gh, order, s, e, groups)
 
 
 @inner
@@ -689,68 +580,62 @@ def _split_rows(t, chunk):
     Those that go left come to the front of the same piece of ``spare``, the others, reversed, to
     its back.
     """
-    n, feature, last_bin = t[N], t[FEATURE], t[BIN]
+    n, feature = t[N], t[FEATURE]
     s = t[A] + chunk * CHUNK
-    e = min(t[B], s + CHUNK)
-    order, spare = _u32(t, _order, n), _u32(t, _spare, n)
-    col = _u8(t, _cols, t[P] * n)[feature * n : (feature + 1) * n]
-    lo, hi = np.uint64(s), np.uint64(e - 1)
-    one = np.uint64(1)
+    e = smaller(t[B], s + CHUNK)
+    order, spare = u32(t, _order), u32(t, _spare)
+    col = skip(u8(t, _cols), feature * n)
+    lo, hi = uint64(s), uint64(e - 1)
+    one = uint64(1)
     if t[CAT]:
-        which = _u64(t, _set, 4 * (t[PARENT] + 1))[4 * t[PARENT] :]
-        for i in range(np.uint64(s), np.uint64(e)):
+        which = skip(u64(t, _set), 4 * t[PARENT])
+        for i in range(s, e):
             r = order[i]
-            b = np.uint64(col[r])
-            left = (which[b >> np.uint64(6)] >> (b & np.uint64(63))) & one
+            b = uint64(col[r])
+            left = (which[b >> uint64(6)] >> (b & uint64(63))) & one
             spare[lo] = r
             spare[hi] = r
             lo += left
             hi -= one - left
     else:
         # A missing value lies in the cell after the last bin, so that it goes right by itself.
-        limit = np.uint8(last_bin)
+        limit = uint8(t[BIN])
         other = limit
-        if t[MISSING] == 1 and _u8(t, _has_missing, t[P])[feature]:
-            other = np.uint8(_i64(t, _n_bins, t[P])[feature])
-        for i in range(np.uint64(s), np.uint64(e)):
+        if t[MISSING] == 1 and u8(t, _has_missing)[feature]:
+            other = uint8(i64(t, _n_bins)[feature])
+        for i in range(s, e):
             r = order[i]
             b = col[r]
-            left = np.uint64((b <= limit) | (b == other))
+            left = uint64((b <= limit) | (b == other))
             spare[lo] = r
             spare[hi] = r
             lo += left
             hi -= one - left
-    _i64(t, _parts, 4 * chunk + 4)[4 * chunk] = np.int64(lo) - s
+    i64(t, _parts)[4 * chunk] = int64(lo) - s
 
 
 @inner
 def _move_rows(t, chunk):
     """Copy a partitioned piece back to its two places."""
-    n = t[N]
     s = t[A] + chunk * CHUNK
-    e = min(t[B], s + CHUNK)
-    parts = _i64(t, _parts, 4 * chunk + 4)
+    e = smaller(t[B], s + CHUNK)
+    parts = i64(t, _parts)
     n_left, l, r = parts[4 * chunk], parts[4 * chunk + 1], parts[4 * chunk + 2]
-    order, spare = _u32(t, _order, n), _u32(t, _spare, n)
-    front, out = spare[s : s + n_left], order[l : l + n_left]
+    order, spare = u32(t, _order), u32(t, _spare)
+    front, out = skip(spare, s), skip(order, l)
     for i in range(n_left):
         out[i] = front[i]
     m = e - s - n_left
-    back, out = spare[s + n_left : e], order[r : r + m]
+    back, out = skip(spare, s + n_left), skip(order, r)
     for i in range(m):
         out[i] = back[m - 1 - i]
-
-
-@small
-def _threshold(g, alpha):
-    """Soft threshold: what the L1 penalty leaves of a sum of gradients."""
-    return max(g - alpha, 0.0) + min(g + alpha, 0.0)
 
 
 @inner
 def _leaf(g, h, lam, alpha, low, high):
     """Value that minimises g c + (h + lam) c^2 / 2 + alpha |c| within its bounds."""
-    return min(max(-_threshold(g, alpha) / max(h + lam, 1e-300), low), high)
+    rest = larger(g - alpha, 0.0) + smaller(g + alpha, 0.0)
+    return smaller(larger(-rest / larger(h + lam, 1e-300), low), high)
 
 
 @inner
@@ -762,71 +647,55 @@ def _fall(g, h, lam, alpha, c):
 @inner
 def _count_bins(t, feature, s, e, counts):
     """Rows of the leaf in each bin of one feature."""
-    n = t[N]
     for b in range(CELLS):
         counts[b] = 0
-    col, order = _u8(t, _cols, t[P] * n)[feature * n : (feature + 1) * n], _u32(t, _order, n)
-    for i in range(np.uint64(s), np.uint64(e)):
-        counts[np.uint64(col[order[i]])] += 1
-
-
-@small
-def _g(packed):
-    return np.float64(packed >> 32)
-
-
-@small
-def _h(packed):
-    return np.float64(packed & 0xFFFFFFFF)
+    col, order = skip(u8(t, _cols), feature * t[N]), u32(t, _order)
+    for i in range(s, e):
+        counts[col[order[i]]] += 1
 
 
 @inner_fast
 def _gains(cum, m, shift, total, lam, min_h, out):
     """What a cut after each of m bins makes of the sums; -1 where a side is too light."""
     tg, th = _g(total), _h(total)
-    c, o = cum[:m], out[:m]
     for b in range(m):
-        left = c[b] + shift
-        gl = np.float64(left >> 32)
-        hl = np.float64(left & 0xFFFFFFFF)
+        left = cum[b] + shift
+        gl = float64(left >> 32)
+        hl = float64(left & 0xFFFFFFFF)
         gr = tg - gl
         hr = th - hl
         dl = hl + lam + 1e-30
         dr = hr + lam + 1e-30
         score = (gl * gl * dr + gr * gr * dl) / (dl * dr)
-        o[b] = score if (hl >= min_h) & (hr >= min_h) else -1.0
+        out[b] = score if (hl >= min_h) & (hr >= min_h) else -1.0
 
 
 @inner
 def _largest(bits, m):
     """Largest of m float64, given their bits: as whole numbers the maximum is vectorised."""
-    o = bits[:m]
-    best = np.int64(-1)
+    best = int64(-1)
     for b in range(m):
-        best = max(best, o[b])
+        best = larger(best, bits[b])
     return best
 
 
 @inner
 def _cells(t, slot, total, j, cells, tid):
     """Histogram of one column in a leaf: a view, or sums over the bytes of its group."""
-    p, groups, size = t[P], t[G], t[SIZE]
-    q = _i64(t, _group, p)[j]
-    offset = _i64(t, _offset, groups + 1)
-    first = slot * size
-    shared = _i64(t, _pool, t[SLOTS] * size)[first + offset[q] : first + offset[q + 1]]
-    rest = _i64(t, _rest, p)[j]
+    first = slot * t[SIZE] + i64(t, _offset)[i64(t, _group)[j]]
+    shared = skip(i64(t, _pool), first)
+    rest = i64(t, _rest)[j]
     if rest < 0:
         return shared
-    own = _i64(t, _own, t[THREADS] * CELLS)[tid * CELLS : (tid + 1) * CELLS]
+    own = skip(i64(t, _own), tid * CELLS)
     for b in range(cells):
         own[b] = 0
-    listed = _i64(t, _listed, p + 1)
+    listed = i64(t, _listed)
     s, e = listed[j], listed[j + 1]
-    byte, b = _u8(t, _listed_byte, e), _u8(t, _listed_bin, e)
-    for i in range(np.uint64(s), np.uint64(e)):
-        v = shared[np.uint64(byte[i])]
-        own[np.uint64(b[i])] += v
+    byte, b = u8(t, _listed_byte), u8(t, _listed_bin)
+    for i in range(s, e):
+        v = shared[byte[i]]
+        own[b[i]] += v
         total -= v
     own[rest] = total
     return own
@@ -839,39 +708,39 @@ def _scan(t, real, side, j, tid, floor):
     Sums stay in the whole numbers of the histogram; lam and the limits are scaled instead.
     """
     p = t[P]
-    sides = _i64(t, _side, 8)
+    sides = i64(t, _side)
     slot, start, end = sides[4 * side], sides[4 * side + 1], sides[4 * side + 2]
     total = sides[4 * side + 3]
     sg, sh = real[SCALE_G], real[SCALE_H]
     # A leaf that weighs just enough must not fail by rounding.
     lam, min_h = real[LAM] * sh, real[MIN_H] * sh * (1.0 - 1e-6)
     alpha = real[ALPHA] * sg
-    min_n = np.int64(real[MIN_N])
+    min_n = int64(real[MIN_N])
     # At least this much h means at least min_child_samples rows; below it, rows are counted.
     sure_h = (real[MIN_N] - 0.5) * real[MAX_H] * sh
     if real[COUNTED] != 0.0:
-        min_h, sure_h = max(min_h, real[MIN_N]), 0.0
+        min_h, sure_h = larger(min_h, real[MIN_N]), 0.0
     n_rows = end - start
-    n_bins = _i64(t, _n_bins, p)[j]
-    has_missing = _u8(t, _has_missing, p)[j]
-    cells = n_bins + np.int64(has_missing)
+    n_bins = i64(t, _n_bins)[j]
+    has_missing = u8(t, _has_missing)[j]
+    cells = n_bins + int64(has_missing)
     hist = _cells(t, slot, total, j, cells, tid)
     row = side * p + j
-    out = _i64(t, _found, 8 * p)[4 * row : 4 * row + 4]
-    found_gain = _f64(t, _found_gain, 2 * p)
+    out = skip(i64(t, _found), 4 * row)
+    found_gain = f64(t, _found_gain)
     counted = False
-    counts = _i64(t, _counts, t[THREADS] * CELLS)[tid * CELLS : (tid + 1) * CELLS]
-    cum = _i64(t, _cum, t[THREADS] * 5 * CELLS)[(5 * tid + 4) * CELLS : (5 * tid + 5) * CELLS]
+    counts = skip(i64(t, _counts), tid * CELLS)
+    cum = skip(i64(t, _cum), (5 * tid + 4) * CELLS)
     own = 6 * tid * CELLS
-    scratch = _f64(t, _scratch, t[THREADS] * 6 * CELLS)[own : own + 6 * CELLS]
-    gain = scratch[:CELLS]
-    bits = _i64(t, _scratch, t[THREADS] * 6 * CELLS)[own : own + CELLS]
+    scratch = skip(f64(t, _scratch), own)
+    gain = scratch
+    bits = skip(i64(t, _scratch), own)
     tg, th = _g(total), _h(total)
-    mono = _i8(t, _monotone, p)[j]
+    mono = i8(t, _monotone)[j]
     unit = sg / sh  # a leaf value times this is the value in the histogram's numbers
-    bound = _f64(t, _bound, 4)
+    bound = f64(t, _bound)
     low, high = bound[2 * side] * unit, bound[2 * side + 1] * unit
-    plain = alpha == 0.0 and low == -np.inf and high == np.inf and mono == 0
+    plain = alpha == 0.0 and low == -inf and high == inf and mono == 0
     if plain:
         parent = tg * tg / (th + lam + 1e-30)
     else:
@@ -879,9 +748,9 @@ def _scan(t, real, side, j, tid, floor):
     # Rounding must not turn a useless split into a useful one.
     best = parent * (1.0 + TIE) + 1e-9
 
-    is_cat = _u8(t, _is_cat, p)[j]
-    rank, key = scratch[4 * CELLS : 5 * CELLS], scratch[5 * CELLS :]
-    acc = np.int64(0)
+    is_cat = u8(t, _is_cat)[j]
+    rank, key = skip(scratch, 4 * CELLS), skip(scratch, 5 * CELLS)
+    acc = int64(0)
     if is_cat:
         smooth = real[CAT_SMOOTH] * sh
         m = 0
@@ -901,20 +770,20 @@ def _scan(t, real, side, j, tid, floor):
             rank[q + 1] = x
             key[q + 1] = v
         for i in range(m):
-            acc += hist[np.int64(key[i])]
+            acc += hist[int64(key[i])]
             cum[i] = acc
         width = m
-        miss = np.int64(0)
+        miss = int64(0)
     else:
         for b in range(n_bins):
             acc += hist[b]
             cum[b] = acc
         width = n_bins
-        miss = hist[n_bins] if has_missing else np.int64(0)
+        miss = hist[n_bins] if has_missing else int64(0)
     # With missing values on the right, a cut after the last bin parts them from the others.
     for missing_left in range(2 if miss != 0 else 1):
         m = width if miss != 0 and missing_left == 0 else width - 1
-        shift = miss if missing_left else np.int64(0)
+        shift = miss if missing_left else int64(0)
         if plain:
             _gains(cum, m, shift, total, lam, min_h, gain)
         else:
@@ -929,8 +798,8 @@ def _scan(t, real, side, j, tid, floor):
                     if mono * (cr - cl) >= 0.0:
                         gain[b] = _fall(gl, hl, lam, alpha, cl) + _fall(gr, hr, lam, alpha, cr)
         while True:
-            top = _as_double(_largest(bits, m))
-            if not top > max(best, floor + parent):
+            top = as_double(_largest(bits, m))
+            if not top > larger(best, floor + parent):
                 break
             # Cuts that differ by rounding alone are equal: the first of them is taken.
             equal = top * (1.0 - TIE)
@@ -940,13 +809,13 @@ def _scan(t, real, side, j, tid, floor):
             if gain[b] <= best:
                 break
             hl = _h(cum[b] + shift)
-            if min(hl, th - hl) < sure_h:
+            if smaller(hl, th - hl) < sure_h:
                 if not counted:
                     _count_bins(t, j, start, end, counts)
                     counted = True
-                seen = counts[n_bins] if missing_left else np.int64(0)
+                seen = counts[n_bins] if missing_left else int64(0)
                 for q in range(m):
-                    seen += counts[np.int64(key[q])] if is_cat else counts[q]
+                    seen += counts[int64(key[q])] if is_cat else counts[q]
                     if seen < min_n or n_rows - seen < min_n:
                         gain[q] = -1.0
                 if gain[b] < 0.0:
@@ -959,14 +828,14 @@ def _scan(t, real, side, j, tid, floor):
             out[3] = is_cat
             break
     if is_cat and found_gain[row] > 0.0:
-        which = _u64(t, _found_set, 8 * p)[4 * row : 4 * row + 4]
+        which = skip(u64(t, _found_set), 4 * row)
         for q in range(4):
-            which[q] = np.uint64(0)
+            which[q] = uint64(0)
         out[1] = UNKNOWN if not has_missing or hist[n_bins] == 0 else 0
         for q in range(out[0] + 1):
-            b = np.uint64(key[q])
-            which[b >> np.uint64(6)] |= np.uint64(1) << (b & np.uint64(63))
-            if np.int64(b) == n_bins:
+            b = uint64(key[q])
+            which[b >> uint64(6)] |= uint64(1) << (b & uint64(63))
+            if int64(b) == n_bins:
                 out[1] = 1
 
 
@@ -974,28 +843,28 @@ def _scan(t, real, side, j, tid, floor):
 def _scan_batch(t, real, side, m, cells, tid, floor):
     """Take the best cuts of m batched columns; return the most that any has gained."""
     p = t[P]
-    sides = _i64(t, _side, 8)
+    sides = i64(t, _side)
     total = sides[4 * side + 3]
     lam, min_h = real[LAM] * real[SCALE_H], real[MIN_H] * real[SCALE_H] * (1.0 - 1e-6)
     sure_h = (real[MIN_N] - 0.5) * real[MAX_H] * real[SCALE_H]
     if real[COUNTED] != 0.0:
-        min_h, sure_h = max(min_h, real[MIN_N]), 0.0
-    cum = _i64(t, _cum, t[THREADS] * 5 * CELLS)[5 * tid * CELLS : 5 * tid * CELLS + BATCH]
-    gain = _f64(t, _scratch, t[THREADS] * 6 * CELLS)[6 * tid * CELLS :]
-    bits = _i64(t, _scratch, t[THREADS] * 6 * CELLS)[6 * tid * CELLS :]
-    batch = _i64(t, _batch, t[THREADS] * 2 * SCAN_BLOCK)[2 * tid * SCAN_BLOCK :]
-    found, found_gain = _i64(t, _found, 8 * p), _f64(t, _found_gain, 2 * p)
+        min_h, sure_h = larger(min_h, real[MIN_N]), 0.0
+    cum = skip(i64(t, _cum), 5 * tid * CELLS)
+    gain = skip(f64(t, _scratch), 6 * tid * CELLS)
+    bits = skip(i64(t, _scratch), 6 * tid * CELLS)
+    batch = skip(i64(t, _batch), 2 * tid * SCAN_BLOCK)
+    found, found_gain = i64(t, _found), f64(t, _found_gain)
     tg, th = _g(total), _h(total)
     parent = tg * tg / (th + lam + 1e-30)
     # Rounding must not turn a useless split into a useful one.
     least = parent * (1.0 + TIE) + 1e-9
-    _gains(cum, cells, np.int64(0), total, lam, min_h, gain)
+    _gains(cum, cells, int64(0), total, lam, min_h, gain)
     again = False
     for i in range(m):
         s = batch[2 * i + 1]
         e = batch[2 * i + 3] if i < m - 1 else cells
-        top = _as_double(_largest(bits[s:], e - s))
-        if not top > max(least, floor + parent):
+        top = as_double(_largest(skip(bits, s), e - s))
+        if not top > larger(least, floor + parent):
             continue
         # Cuts that differ by rounding alone are equal: the first of them is taken.
         equal, at = top * (1.0 - TIE), s
@@ -1005,7 +874,7 @@ def _scan_batch(t, real, side, m, cells, tid, floor):
             continue
         row = side * p + batch[2 * i]
         hl = _h(cum[at])
-        if min(hl, th - hl) < sure_h:
+        if smaller(hl, th - hl) < sure_h:
             # Rows must be counted, by a function that needs the memory of this batch.
             found_gain[row] = 0.0
             again = True
@@ -1030,27 +899,27 @@ def _scan_block(t, real, side, a, b, tid):
     Ordinary columns (numbers, none missing in this leaf, no constraint) are batched; the others go
     through ``_scan``, and so do cuts whose rows have to be counted.
     """
-    p, size, groups = t[P], t[SIZE], t[G]
-    features, found_gain = _i64(t, _features, p), _f64(t, _found_gain, 2 * p)
-    allowed, is_cat, monotone = _u8(t, _allowed, 2 * p), _u8(t, _is_cat, p), _i8(t, _monotone, p)
-    n_bins, has_missing = _i64(t, _n_bins, p), _u8(t, _has_missing, p)
-    sides, bound = _i64(t, _side, 8), _f64(t, _bound, 4)
+    p, size = t[P], t[SIZE]
+    features, found_gain = i64(t, _features), f64(t, _found_gain)
+    allowed, is_cat, monotone = u8(t, _allowed), u8(t, _is_cat), i8(t, _monotone)
+    n_bins, has_missing = i64(t, _n_bins), u8(t, _has_missing)
+    sides, bound = i64(t, _side), f64(t, _bound)
     total = sides[4 * side + 3]
-    pool = _i64(t, _pool, t[SLOTS] * size)[sides[4 * side] * size : (sides[4 * side] + 1) * size]
-    offset, group, rest = _i64(t, _offset, groups + 1), _i64(t, _group, p), _i64(t, _rest, p)
-    cum = _i64(t, _cum, t[THREADS] * 5 * CELLS)[5 * tid * CELLS : 5 * tid * CELLS + BATCH]
-    batch = _i64(t, _batch, t[THREADS] * 2 * SCAN_BLOCK)[2 * tid * SCAN_BLOCK :]
-    ordinary = real[ALPHA] == 0.0 and bound[2 * side] == -np.inf and bound[2 * side + 1] == np.inf
+    pool = skip(i64(t, _pool), sides[4 * side] * size)
+    offset, group, rest = i64(t, _offset), i64(t, _group), i64(t, _rest)
+    cum = skip(i64(t, _cum), 5 * tid * CELLS)
+    batch = skip(i64(t, _batch), 2 * tid * SCAN_BLOCK)
+    ordinary = real[ALPHA] == 0.0 and bound[2 * side] == -inf and bound[2 * side + 1] == inf
     # A later feature that gains no more than an earlier one is never chosen.
-    floor, m, at = np.float64(0.0), np.int64(0), np.int64(0)
+    floor, m, at = float64(0.0), int64(0), int64(0)
     for q in range(a, b):
         j = features[q]
         found_gain[side * p + j] = -1.0
         if not allowed[side * p + j]:
             continue
-        cells = n_bins[j] + np.int64(has_missing[j])
+        cells = n_bins[j] + int64(has_missing[j])
         first = offset[group[j]]
-        hist = pool[first : first + cells]
+        hist = skip(pool, first)
         if rest[j] >= 0:
             hist = _cells(t, sides[4 * side], total, j, cells, tid)
         plain = ordinary and not is_cat[j] and monotone[j] == 0
@@ -1062,14 +931,14 @@ def _scan_block(t, real, side, a, b, tid):
             continue
         batch[2 * m], batch[2 * m + 1] = j, at
         m += 1
-        acc = np.int64(0)
+        acc = int64(0)
         for c in range(n_bins[j] - 1):
             acc += hist[c]
             cum[at] = acc
             at += 1
         if at > BATCH - CELLS:
             floor = _scan_batch(t, real, side, m, at, tid, floor)
-            m, at = np.int64(0), np.int64(0)
+            m, at = int64(0), int64(0)
     _scan_batch(t, real, side, m, at, tid, floor)
 
 
@@ -1082,18 +951,18 @@ def _do(t, real, chunk, tid, generation):
             _normalise(t, chunk, tid)
         _gradient(t, real, chunk, tid)
         if t[EXACT] and t[KIND] != OUTSIDE:
-            _gradient_exact(t, real, chunk * CHUNK, min(n, (chunk + 1) * CHUNK))
+            _gradient_exact(t, real, chunk * CHUNK, smaller(n, (chunk + 1) * CHUNK))
     elif kind == PACK:
         _pack(t, real, chunk)
-    elif kind in (ROOT, NODE):
+    elif ROOT <= kind <= NODE:
         s = t[A] + chunk * CHUNK
-        e = min(t[B], s + CHUNK)
+        e = smaller(t[B], s + CHUNK)
         size = t[SIZE]
         if tid == 0:
-            hist = _i64(t, _pool, t[SLOTS] * size)[t[SLOT] * size : (t[SLOT] + 1) * size]
+            hist = skip(i64(t, _pool), t[SLOT] * size)
         else:
-            hist = _i64(t, _private, t[THREADS] * size)[tid * size : (tid + 1) * size]
-            touched = _i64(t, _touched, t[THREADS])
+            hist = skip(i64(t, _private), tid * size)
+            touched = i64(t, _touched)
             if touched[tid] != generation:
                 for i in range(size):
                     hist[i] = 0
@@ -1104,19 +973,15 @@ def _do(t, real, chunk, tid, generation):
         per = (m + SCAN_BLOCK - 1) // SCAN_BLOCK
         side = chunk // per
         a = (chunk % per) * SCAN_BLOCK
-        _scan_block(t, real, side, a, min(m, a + SCAN_BLOCK), tid)
+        _scan_block(t, real, side, a, smaller(m, a + SCAN_BLOCK), tid)
     elif kind == SPLIT:
         _split_rows(t, chunk)
     elif kind == MOVE:
         _move_rows(t, chunk)
     else:
-        leaves = t[N_LEAVES]
-        score, order = (
-            _f64(t, _score, t[N_SCORES] * n)[t[K] * n : (t[K] + 1) * n],
-            _u32(t, _order, n),
-        )
-        v = _f64(t, _leaf_value, leaves)[chunk]
-        for i in range(_i64(t, _leaf_start, leaves)[chunk], _i64(t, _leaf_end, leaves)[chunk]):
+        score, order = skip(f64(t, _score), t[K] * n), u32(t, _order)
+        v = f64(t, _leaf_value)[chunk]
+        for i in range(i64(t, _leaf_start)[chunk], i64(t, _leaf_end)[chunk]):
             score[order[i]] += v
 
 
@@ -1135,12 +1000,12 @@ def _set_scale(t, real):
     """Choose the scale that packs. Where every h is 1 its sums stay exact counts."""
     n = t[N]
     chunks = (n + CHUNK - 1) // CHUNK
-    sums = _f64(t, _sums, 4 * chunks)
+    sums = f64(t, _sums)
     sum_g, sum_h, max_h = 0.0, 0.0, 0.0
     for c in range(chunks):
         sum_g += sums[4 * c]
         sum_h += sums[4 * c + 1]
-        max_h = max(max_h, sums[4 * c + 2])
+        max_h = larger(max_h, sums[4 * c + 2])
     real[SCALE_G] = (2.0**31 - 2.0 - n) / sum_g if sum_g > 0 else 1.0
     real[SCALE_H] = 1.0 if t[IS_COUNTED] or sum_h == 0 else (2.0**32 - 2.0 - n) / sum_h
     real[MAX_H] = max_h
@@ -1150,11 +1015,11 @@ def _set_scale(t, real):
 @inner
 def _take(t):
     """Give a slot for a histogram; when none is free, a waiting leaf gives up its own."""
-    slot = _i64(t, _slot, 2 * t[MAX_LEAVES])
+    slot = i64(t, _slot)
     if t[N_FREE] > 0:
         t[N_FREE] -= 1
-        return _i64(t, _free, t[SLOTS])[t[N_FREE]]
-    waiting = _i64(t, _open, t[MAX_LEAVES] + 1)
+        return i64(t, _free)[t[N_FREE]]
+    waiting = i64(t, _open)
     i = 0
     while i < t[N_OPEN] - 1 and slot[waiting[i]] < 0:
         i += 1
@@ -1167,14 +1032,14 @@ def _take(t):
 def _give(t, slot):
     """Take back a slot, if it is one."""
     if slot >= 0:
-        _i64(t, _free, t[SLOTS])[t[N_FREE]] = slot
+        i64(t, _free)[t[N_FREE]] = slot
         t[N_FREE] += 1
 
 
 @inner
 def _clear(t, slot):
     size = t[SIZE]
-    hist = _i64(t, _pool, t[SLOTS] * size)[slot * size : (slot + 1) * size]
+    hist = skip(i64(t, _pool), slot * size)
     for i in range(size):
         hist[i] = 0
 
@@ -1182,8 +1047,8 @@ def _clear(t, slot):
 @inner
 def _subtract(t, own, other):
     size = t[SIZE]
-    a = _i64(t, _pool, t[SLOTS] * size)[own * size : (own + 1) * size]
-    b = _i64(t, _pool, t[SLOTS] * size)[other * size : (other + 1) * size]
+    a = skip(i64(t, _pool), own * size)
+    b = skip(i64(t, _pool), other * size)
     for i in range(size):
         a[i] -= b[i]
 
@@ -1192,10 +1057,10 @@ def _subtract(t, own, other):
 def _begin(t, real):
     """Set up the root and post its histogram."""
     n, p, m = t[N], t[P], t[N_FEATURES]
-    order, gh = _u32(t, _order, n), _i64(t, _gh, n)
+    order, gh = u32(t, _order), i64(t, _gh)
     whole = t[N_ROWS] == 0
     n_rows = n if whole else t[N_ROWS]
-    total = np.int64(0)
+    total = int64(0)
     if whole:
         for i in range(n):
             order[i] = i
@@ -1203,28 +1068,29 @@ def _begin(t, real):
     else:
         for i in range(n_rows):
             total += gh[order[i]]
-    free = _i64(t, _free, t[SLOTS])
+    free = i64(t, _free)
     for i in range(t[SLOTS]):
         free[i] = t[SLOTS] - 1 - i
     t[N_FREE] = t[SLOTS]
-    draw = _i64(t, _draw, p)
+    draw = i64(t, _draw)
     for i in range(m):
         draw[i] = i
     t[N_NODES], t[N_LEAVES], t[N_OPEN] = 1, 1, 0
     t[FIRST], t[N_NEW], t[STATE] = 0, 1, t[SEED]
-    _i64(t, _start, 1)[0], _i64(t, _end, 1)[0] = 0, n_rows
-    _f64(t, _low, 1)[0], _f64(t, _high, 1)[0] = -np.inf, np.inf
-    _i32(t, _depth, 1)[0] = 0
-    _i64(t, _total, 1)[0] = total
+    i64(t, _start)[0], i64(t, _end)[0] = 0, n_rows
+    f64(t, _low)[0], f64(t, _high)[0] = -inf, inf
+    i32(t, _depth)[0] = 0
+    i64(t, _total)[0] = total
     if t[N_SETS]:
-        sets, allowed = _u8(t, _sets, t[N_SETS] * p), _u8(t, _node_allowed, p)
+        sets, allowed = u8(t, _sets), u8(t, _node_allowed)
         for j in range(p):
             allowed[j] = 0
             for q in range(t[N_SETS]):
                 allowed[j] |= sets[q * p + j]
     slot = _take(t)
-    _i64(t, _slot, 1)[0] = slot
-    t[SLOT], t[OWN], t[OTHER], t[DIRECT] = slot, slot, -1, 0
+    i64(t, _slot)[0] = slot
+    t[SLOT], t[OWN] = slot, slot
+    t[OTHER], t[DIRECT] = -1, 0
     _clear(t, slot)
     _post(t, ROOT if whole else NODE, 0, n_rows)
 
@@ -1232,20 +1098,20 @@ def _begin(t, real):
 @inner
 def _post_scan(t, real):
     """Post the scan of the new nodes, both in one job; those that cannot be split are passed."""
-    p, m, nodes = t[P], t[N_FEATURES], 2 * t[MAX_LEAVES]
-    start, end, depth = _i64(t, _start, nodes), _i64(t, _end, nodes), _i32(t, _depth, nodes)
-    slot, total = _i64(t, _slot, nodes), _i64(t, _total, nodes)
-    low, high = _f64(t, _low, nodes), _f64(t, _high, nodes)
-    side, bound, allowed = _i64(t, _side, 8), _f64(t, _bound, 4), _u8(t, _allowed, 2 * p)
-    features, draw = _i64(t, _features, p), _i64(t, _draw, p)
-    per_node = min(m, t[PER_NODE]) if t[PER_NODE] > 0 else m
+    p, m = t[P], t[N_FEATURES]
+    start, end, depth = i64(t, _start), i64(t, _end), i32(t, _depth)
+    slot, total = i64(t, _slot), i64(t, _total)
+    low, high = f64(t, _low), f64(t, _high)
+    side, bound, allowed = i64(t, _side), f64(t, _bound), u8(t, _allowed)
+    features, draw = i64(t, _features), i64(t, _draw)
+    per_node = smaller(m, t[PER_NODE]) if t[PER_NODE] > 0 else m
     sides = 0
     t[SIDE_0] = t[SIDE_1] = -1
     for q in range(t[N_NEW]):
         node = t[FIRST] if q == 0 else t[SECOND]
         if t[MAX_DEPTH] > 0 and depth[node] >= t[MAX_DEPTH]:
             continue
-        if end[node] - start[node] < 2 * np.int64(real[MIN_N]) or slot[node] < 0:
+        if end[node] - start[node] < 2 * int64(real[MIN_N]) or slot[node] < 0:
             continue
         t[SIDE_0 + q] = sides
         side[4 * sides] = slot[node]
@@ -1257,18 +1123,18 @@ def _post_scan(t, real):
         for j in range(p):
             allowed[sides * p + j] = 1
         if t[N_SETS]:
-            own = _u8(t, _node_allowed, nodes * p)
+            own = u8(t, _node_allowed)
             for j in range(p):
                 allowed[sides * p + j] = own[node * p + j]
         if per_node < m:
             # Partial Fisher-Yates with splitmix64: the draw depends on the seed alone.
             for a in range(per_node):
-                state = np.uint64(t[STATE]) + np.uint64(0x9E3779B97F4A7C15)
-                t[STATE] = np.int64(state)
-                z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                z ^= z >> np.uint64(31)
-                b = a + np.int64(z % np.uint64(m - a))
+                state = uint64(t[STATE]) + uint64(0x9E3779B97F4A7C15)
+                t[STATE] = int64(state)
+                z = (state ^ (state >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+                z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
+                z ^= z >> uint64(31)
+                b = a + int64(z % uint64(m - a))
                 draw[a], draw[b] = draw[b], draw[a]
             for a in range(per_node, m):
                 allowed[sides * p + features[draw[a]]] = 0
@@ -1280,11 +1146,11 @@ def _post_scan(t, real):
 @inner
 def _choose(t, real, node, side):
     """Take over the best split that the scan found for a node; False when there is none."""
-    p, nodes = t[P], 2 * t[MAX_LEAVES]
-    found_gain, allowed = _f64(t, _found_gain, 2 * p), _u8(t, _allowed, 2 * p)
-    features = _i64(t, _features, p)
-    total = _i64(t, _total, nodes)[node]
-    parent = _g(total) ** 2 / (_h(total) + real[LAM] * real[SCALE_H] + 1e-30)
+    p = t[P]
+    found_gain, allowed = f64(t, _found_gain), u8(t, _allowed)
+    features = i64(t, _features)
+    total = i64(t, _total)[node]
+    parent = _g(total) * _g(total) / (_h(total) + real[LAM] * real[SCALE_H] + 1e-30)
     best, at = 0.0, -1
     for q in range(t[N_FEATURES]):
         j = features[q]
@@ -1301,25 +1167,24 @@ def _choose(t, real, node, side):
     if gain <= 0.0:
         return False
     row = 4 * (side * p + at)
-    found = _i64(t, _found, 8 * p)
-    _f64(t, _gain, nodes)[node] = gain
-    _i32(t, _feature, nodes)[node] = at
-    _i32(t, _bin, nodes)[node] = found[row]
-    _u8(t, _missing_left, nodes)[node] = found[row + 1]
-    _i64(t, _left_sum, nodes)[node] = found[row + 2]
-    _u8(t, _is_set, nodes)[node] = found[row + 3]
-    which, found_set = _u64(t, _set, 4 * nodes), _u64(t, _found_set, 8 * p)
+    found = i64(t, _found)
+    f64(t, _gain)[node] = gain
+    i32(t, _feature)[node] = at
+    i32(t, _bin)[node] = found[row]
+    u8(t, _missing_left)[node] = found[row + 1]
+    i64(t, _left_sum)[node] = found[row + 2]
+    u8(t, _is_set)[node] = found[row + 3]
+    which, found_set = u64(t, _set), u64(t, _found_set)
     for q in range(4):
-        which[4 * node + q] = found_set[row + q] if found[row + 3] else np.uint64(0)
+        which[4 * node + q] = found_set[row + q] if found[row + 3] else uint64(0)
     return True
 
 
 @inner
 def _post_split(t, real):
     """Queue the nodes that were scanned, take the next leaf and post the parting of its rows."""
-    nodes = 2 * t[MAX_LEAVES]
-    waiting, slot = _i64(t, _open, t[MAX_LEAVES] + 1), _i64(t, _slot, nodes)
-    gain, feature = _f64(t, _gain, nodes), _i32(t, _feature, nodes)
+    waiting, slot = i64(t, _open), i64(t, _slot)
+    gain, feature = f64(t, _gain), i32(t, _feature)
     for q in range(t[N_NEW]):
         node = t[FIRST] if q == 0 else t[SECOND]
         if t[SIDE_0 + q] >= 0 and _choose(t, real, node, t[SIDE_0 + q]):
@@ -1345,16 +1210,16 @@ def _post_split(t, real):
     waiting[at] = waiting[t[N_OPEN]]
     t[PARENT] = node
     t[FEATURE] = feature[node]
-    t[BIN] = _i32(t, _bin, nodes)[node]
-    t[MISSING] = _u8(t, _missing_left, nodes)[node]
-    t[CAT] = _u8(t, _is_set, nodes)[node]
-    _post(t, SPLIT, _i64(t, _start, nodes)[node], _i64(t, _end, nodes)[node])
+    t[BIN] = i32(t, _bin)[node]
+    t[MISSING] = u8(t, _missing_left)[node]
+    t[CAT] = u8(t, _is_set)[node]
+    _post(t, SPLIT, i64(t, _start)[node], i64(t, _end)[node])
 
 
 @inner
 def _post_move(t):
     """Turn the counts of the pieces into places."""
-    parts = _i64(t, _parts, 4 * t[CHUNKS])
+    parts = i64(t, _parts)
     s, e = t[A], t[B]
     n_left = 0
     for c in range(t[CHUNKS]):
@@ -1363,7 +1228,7 @@ def _post_move(t):
     for c in range(t[CHUNKS]):
         parts[4 * c + 1], parts[4 * c + 2] = l, r
         l += parts[4 * c]
-        r += min(CHUNK, e - s - c * CHUNK) - parts[4 * c]
+        r += smaller(CHUNK, e - s - c * CHUNK) - parts[4 * c]
     t[N_LEFT] = n_left
     t[JOB] = MOVE
 
@@ -1371,30 +1236,31 @@ def _post_move(t):
 @inner
 def _post_children(t, real):
     """Make the two children and post the histogram of the smaller one."""
-    p, nodes, node, f = t[P], 2 * t[MAX_LEAVES], t[PARENT], t[FEATURE]
-    start, end, depth = _i64(t, _start, nodes), _i64(t, _end, nodes), _i32(t, _depth, nodes)
-    slot, total = _i64(t, _slot, nodes), _i64(t, _total, nodes)
-    low, high = _f64(t, _low, nodes), _f64(t, _high, nodes)
-    parent, missing_left = _i64(t, _parent, nodes), _u8(t, _missing_left, nodes)
+    p, node, f = t[P], t[PARENT], t[FEATURE]
+    start, end, depth = i64(t, _start), i64(t, _end), i32(t, _depth)
+    slot, total = i64(t, _slot), i64(t, _total)
+    low, high = f64(t, _low), f64(t, _high)
+    parent, missing_left = i64(t, _parent), u8(t, _missing_left)
     s, e, n_left = start[node], end[node], t[N_LEFT]
     left, right = t[N_NODES], t[N_NODES] + 1
-    _i32(t, _left, nodes)[node] = left
+    i32(t, _left)[node] = left
     t[N_NODES] += 2
     t[N_LEAVES] += 1
-    start[left], end[left], start[right], end[right] = s, s + n_left, s + n_left, e
+    start[left], end[left] = s, s + n_left
+    start[right], end[right] = s + n_left, e
     parent[left] = parent[right] = node
-    total[left] = _i64(t, _left_sum, nodes)[node]
+    total[left] = i64(t, _left_sum)[node]
     total[right] = total[node] - total[left]
     depth[left] = depth[right] = depth[node] + 1
     if missing_left[node] == UNKNOWN:
         missing_left[node] = n_left >= e - s - n_left
         if t[CAT] and missing_left[node]:
-            b = np.uint64(_i64(t, _n_bins, p)[f])
-            which = _u64(t, _set, 4 * nodes)
-            which[4 * node + np.int64(b >> np.uint64(6))] |= np.uint64(1) << (b & np.uint64(63))
+            b = uint64(i64(t, _n_bins)[f])
+            which = u64(t, _set)
+            which[4 * node + int64(b >> uint64(6))] |= uint64(1) << (b & uint64(63))
     low[left] = low[right] = low[node]
     high[left] = high[right] = high[node]
-    mono = _i8(t, _monotone, p)[f]
+    mono = i8(t, _monotone)[f]
     if mono != 0:
         sg, sh = real[SCALE_G], real[SCALE_H]
         middle = 0.0
@@ -1406,8 +1272,8 @@ def _post_children(t, real):
         else:
             low[left] = high[right] = middle
     if t[N_SETS]:
-        sets, allowed = _u8(t, _sets, t[N_SETS] * p), _u8(t, _node_allowed, nodes * p)
-        feature = _i32(t, _feature, nodes)
+        sets, allowed = u8(t, _sets), u8(t, _node_allowed)
+        feature = i32(t, _feature)
         for j in range(p):
             allowed[left * p + j] = allowed[right * p + j] = 0
         for q in range(t[N_SETS]):
@@ -1428,7 +1294,7 @@ def _post_children(t, real):
     slot[node] = -1
     last = t[N_LEAVES] >= t[MAX_LEAVES]
     last |= t[MAX_DEPTH] > 0 and depth[left] >= t[MAX_DEPTH]
-    last |= max(n_left, e - s - n_left) < 2 * np.int64(real[MIN_N])
+    last |= larger(n_left, e - s - n_left) < 2 * int64(real[MIN_N])
     if last:
         _give(t, own)
         _post_scan(t, real)
@@ -1446,7 +1312,6 @@ def _post_children(t, real):
 @flat
 def _next(t, real, what):
     """Do what is serial after a job and post the job that follows it."""
-    nodes = 2 * t[MAX_LEAVES]
     done = t[JOB]
     if done == GRADIENT:
         if what == GRADIENTS:
@@ -1456,12 +1321,12 @@ def _next(t, real, what):
             _post(t, PACK, 0, t[N])
     elif done == PACK:
         _begin(t, real)
-    elif done in (ROOT, NODE):
+    elif ROOT <= done <= NODE:
         if t[OTHER] >= 0 and t[DIRECT]:
             t[DIRECT], t[SLOT], t[OTHER] = 0, t[OWN], -1
             _clear(t, t[OWN])
             large = t[LARGE]
-            _post(t, NODE, _i64(t, _start, nodes)[large], _i64(t, _end, nodes)[large])
+            _post(t, NODE, i64(t, _start)[large], i64(t, _end)[large])
         else:
             if t[OTHER] >= 0:
                 _subtract(t, t[OWN], t[OTHER])
@@ -1479,35 +1344,35 @@ def _next(t, real, what):
 @inner
 def _finish(t, real):
     """Values of all nodes, and the list of leaves."""
-    nodes, n = t[N_NODES], 2 * t[MAX_LEAVES]
-    start, end, total = _i64(t, _start, n), _i64(t, _end, n), _i64(t, _total, n)
-    waiting, feature = _i64(t, _open, t[MAX_LEAVES] + 1), _i32(t, _feature, n)
-    value, weight, count = _f64(t, _value, n), _f64(t, _weight, n), _i64(t, _count, n)
-    left, bins, missing_left = _i32(t, _left, n), _i32(t, _bin, n), _u8(t, _missing_left, n)
-    gain, which = _f64(t, _gain, n), _u64(t, _set, 4 * n)
-    low, high = _f64(t, _low, n), _f64(t, _high, n)
-    leaf_start, leaf_end = _i64(t, _leaf_start, n // 2), _i64(t, _leaf_end, n // 2)
-    leaf_node = _i64(t, _leaf_node, n // 2)
+    start, end, total = i64(t, _start), i64(t, _end), i64(t, _total)
+    waiting, feature = i64(t, _open), i32(t, _feature)
+    value, weight, count = f64(t, _value), f64(t, _weight), i64(t, _count)
+    left, bins, missing_left = i32(t, _left), i32(t, _bin), u8(t, _missing_left)
+    gain, which = f64(t, _gain), u64(t, _set)
+    low, high = f64(t, _low), f64(t, _high)
+    leaf_start, leaf_end = i64(t, _leaf_start), i64(t, _leaf_end)
+    leaf_node = i64(t, _leaf_node)
     sg, sh = real[SCALE_G], real[SCALE_H]
     # Nodes that still wait when the leaves run out are leaves too.
     for i in range(t[N_OPEN]):
         feature[waiting[i]] = -1
     leaves = 0
-    for i in range(nodes):
+    for i in range(t[N_NODES]):
         g, h = _g(total[i]) / sg, _h(total[i]) / sh
         weight[i] = h
         count[i] = end[i] - start[i]
         if t[EXACT] and feature[i] < 0:
-            order, exact = _u32(t, _order, t[N]), _f64(t, _exact, 2 * t[N])
+            order, exact = u32(t, _order), f64(t, _exact)
             g, h = 0.0, 0.0
             for q in range(start[i], end[i]):
                 g += exact[2 * order[q]]
                 h += exact[2 * order[q] + 1]
         value[i] = _leaf(g, h, real[LAM], real[ALPHA], low[i], high[i])
         if feature[i] < 0:
-            left[i], gain[i], bins[i], missing_left[i] = i, 0.0, 0, 1
+            left[i], gain[i] = i, 0.0
+            bins[i], missing_left[i] = 0, 1
             for q in range(4):
-                which[4 * i + q] = np.uint64(0)
+                which[4 * i + q] = uint64(0)
             leaf_start[leaves], leaf_end[leaves], leaf_node[leaves] = start[i], end[i], i
             leaves += 1
 
@@ -1516,15 +1381,17 @@ def _finish(t, real):
 # A ticket holds the number of the job (29 bits), its number of chunks (17) and the next one (17).
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def enter(t, real, gate, what, tid):
+@door
+def enter(address, what, tid):
     """Enter compiled code: everything is compiled and linked once, behind this door.
 
     The caller (tid 0) posts jobs and does their chunks; helpers only do chunks. The longer a helper
     finds nothing to do, the less it holds the processor.
     """
+    t = table_at(address)
+    real, gate = f64(t, _real), i64(t, _gate)
     if what == STOP_HELP:
-        _store(gate, STOP, 1)
+        store(gate, STOP, 1)
         return
     shared = t[THREADS] > 1
     if tid == 0:
@@ -1537,9 +1404,9 @@ def enter(t, real, gate, what, tid):
             _post(t, GRADIENT, 0, t[N])
     posted = False
     turns = 0
-    chunk = np.int64(0)
-    chunks = np.int64(0)
-    generation = np.int64(0)
+    chunk = int64(0)
+    chunks = int64(0)
+    generation = int64(0)
     while True:
         if tid == 0:
             if not posted:
@@ -1548,25 +1415,25 @@ def enter(t, real, gate, what, tid):
                 alone = not shared or chunks <= 1 or small_scan
                 generation += 1
                 if not alone:
-                    generation = ((_load(gate, TICKET) >> 34) + 1) & 0x1FFFFFFF
-                    _store(gate, DONE, 0)
-                    _store(gate, TICKET, (generation << 34) | (chunks << 17))
-            chunk = chunk + 1 if alone else _fetch_add(gate, TICKET, 1) & 0x1FFFF
+                    generation = ((load(gate, TICKET) >> 34) + 1) & 0x1FFFFFFF
+                    store(gate, DONE, 0)
+                    store(gate, TICKET, (generation << 34) | (chunks << 17))
+            chunk = chunk + 1 if alone else fetch_add(gate, TICKET, 1) & 0x1FFFF
             if chunk >= chunks:
                 turns = 0
-                while not alone and _load(gate, DONE) < chunks:
+                while not alone and load(gate, DONE) < chunks:
                     turns += 1
                     if turns > 200:
                         _yield_now()
                 if not alone and (t[JOB] == ROOT or t[JOB] == NODE):
                     size = t[SIZE]
-                    pool, own = _i64(t, _pool, t[SLOTS] * size), t[SLOT] * size
-                    hist = pool[own : own + size]
-                    touched = _i64(t, _touched, t[THREADS])
-                    private = _i64(t, _private, t[THREADS] * size)
+                    pool, own = i64(t, _pool), t[SLOT] * size
+                    hist = skip(pool, own)
+                    touched = i64(t, _touched)
+                    private = i64(t, _private)
                     for h in range(1, t[THREADS]):
                         if touched[h] == generation:
-                            other = private[h * size : (h + 1) * size]
+                            other = skip(private, h * size)
                             for i in range(size):
                                 hist[i] += other[i]
                 _next(t, real, what)
@@ -1575,9 +1442,9 @@ def enter(t, real, gate, what, tid):
                 posted = False
                 continue
         else:
-            if _load(gate, STOP) != 0:
+            if load(gate, STOP) != 0:
                 return
-            ticket = _load(gate, TICKET)
+            ticket = load(gate, TICKET)
             if (ticket & 0x1FFFF) >= ((ticket >> 17) & 0x1FFFF):
                 turns += 1
                 if turns > 20000:
@@ -1585,13 +1452,13 @@ def enter(t, real, gate, what, tid):
                 elif turns > 100:
                     _yield_now()
                 continue
-            ticket = _fetch_add(gate, TICKET, 1)
+            ticket = fetch_add(gate, TICKET, 1)
             chunk, chunks, generation = ticket & 0x1FFFF, (ticket >> 17) & 0x1FFFF, ticket >> 34
             if chunk >= chunks:
                 continue
             turns = 0
         _do(t, real, chunk, tid, generation)
         if shared and (tid > 0 or not alone):
-            _fetch_add(gate, DONE, 1)
-    if what in (GROW, GRADIENTS_AND_GROW):
+            fetch_add(gate, DONE, 1)
+    if GROW <= what <= GRADIENTS_AND_GROW:
         _finish(t, real)

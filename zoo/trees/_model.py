@@ -6,16 +6,30 @@ threshold is infinite, so that a row that has arrived stays where it is.
 """
 
 import os
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+from numpy import inf, int64, uint64
 
-from zoo.trees import _compiling
-
-_compiling.announce()
+from zoo.trees._memory import (
+    door,
+    f32,
+    f64,
+    fill_table,
+    flat,
+    i32,
+    i64,
+    inner,
+    skip,
+    smaller,
+    table_at,
+    u64,
+)
 
 BLOCK = 64
 """Rows that walk down a tree together: independent loads hide each other's latency."""
@@ -24,8 +38,14 @@ PIECE = 4096
 MOST_LEAVES = 64
 """Leaves that a mask can hold. Smaller trees are not walked: all their questions are asked."""
 
-inner = njit(nogil=True, error_model="numpy")
-small = njit(nogil=True, error_model="numpy", inline="always")
+# What is asked for at the door.
+PLAN, WALK = range(2)
+# Numbers of the table, then addresses: of a model, of its plan, and of one piece of rows.
+TREES, WIDTH, CODES, SETS, SINGLE, ROWS, COLUMNS, FIRST, STRIDE, NOTE = range(10)
+_root, _output, _depth, _left, _set_at, _sets, _threshold, _value = range(10, 18)
+_n_leaves, _first, _ends, _question, _mask, _leaf_at, _link, _column, _limit, _said = range(18, 28)
+_categories, _n_categories, _X, _scratch, _out, _leaves = range(28, 34)
+TABLE = 34
 
 
 def empty_model():
@@ -119,205 +139,190 @@ def _lowest(typingctx, bits):
     return types.int64(types.uint64), codegen
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _plan(root, left, missing_left, set_at, n_leaves, first, ends, question, mask, leaf_at):
+@flat
+def _plan(t):
     """Number the leaves of each tree from left to right; list its questions with their masks.
 
     A row that goes right at a node cannot end in the leaves on its left: their bits are 0 in the
     mask. Of the leaves that all questions leave open a row ends in the leftmost (QuickScorer,
-    Lucchese et al. 2015). Questions that send what is missing to the left come first, then those
-    that send it to the right, then those of categories. Trees of more leaves than a mask has bits
-    are left out.
+    Lucchese et al. 2015). Questions about numbers come first, then those about categories. Trees of
+    more leaves than a mask has bits are left out.
     """
-    stack = np.empty(left.shape[0] + 1, np.int64)
-    nodes, masks = np.empty(MOST_LEAVES, np.int64), np.empty(MOST_LEAVES, np.uint64)
-    one = np.uint64(1)
+    root, left, set_at = i64(t, _root), i32(t, _left), i32(t, _set_at)
+    n_leaves, first, ends = i64(t, _n_leaves), i64(t, _first), i64(t, _ends)
+    question, mask, leaf_at = i64(t, _question), u64(t, _mask), i64(t, _leaf_at)
+    stack = i64(t, _scratch)
+    nodes, masks = skip(stack, 4 * MOST_LEAVES), skip(u64(t, _scratch), 5 * MOST_LEAVES)
+    one = uint64(1)
     at = 0
-    for t in range(root.shape[0]):
-        first[t] = at
+    for k in range(t[TREES]):
+        first[k] = at
         leaves, asked, top = 0, 0, 1
-        stack[0] = root[t]
+        stack[0] = root[k]
         while top > 0 and leaves <= MOST_LEAVES and asked < MOST_LEAVES:
             top -= 1
             node = stack[top]
             if node < 0:
                 # Back from the left branch of a node: its leaves are those numbered since then.
                 before = masks[-1 - node]
-                masks[-1 - node] = ~(((one << np.uint64(leaves)) - one) & ~before)
+                masks[-1 - node] = ~(((one << uint64(leaves)) - one) & ~before)
             elif left[node] == node:
                 if leaves < MOST_LEAVES:
                     leaf_at[at + leaves] = node
                 leaves += 1
             else:
-                nodes[asked], masks[asked] = node, (one << np.uint64(leaves)) - one
+                nodes[asked], masks[asked] = node, (one << uint64(leaves)) - one
                 stack[top], stack[top + 1], stack[top + 2] = left[node] + 1, -1 - asked, left[node]
                 top += 3
                 asked += 1
-        n_leaves[t] = leaves if leaves <= MOST_LEAVES and top == 0 else 0
-        if n_leaves[t] > 0:
+        n_leaves[k] = leaves if leaves <= MOST_LEAVES and top == 0 else 0
+        if n_leaves[k] > 0:
             q = at
-            for kind in range(3):
+            for kind in range(2):
                 for i in range(asked):
-                    node = nodes[i]
-                    own = 2 if set_at[node] >= 0 else (0 if missing_left[node] else 1)
-                    if own == kind:
-                        question[q], mask[q] = node, masks[i]
+                    if (set_at[nodes[i]] >= 0) == (kind == 1):
+                        question[q], mask[q] = nodes[i], masks[i]
                         q += 1
-                ends[t, kind] = q
-        at += n_leaves[t]
-    first[root.shape[0]] = at
+                ends[2 * k + kind] = q
+        at += n_leaves[k]
+    first[t[TREES]] = at
 
 
-@inner
-def _code(v, j, codes, n_codes):
-    """Find a value among the known categories of its column; one past the last if it is not there."""
-    lo, hi = 0, n_codes[j]
+@flat
+def _code(v, known, n):
+    """Find a value among the n known categories; n if it is not there."""
+    lo, hi = 0, n
     while lo < hi:
         mid = (lo + hi) >> 1
-        if codes[j, mid] < v:
+        if known[mid] < v:
             lo = mid + 1
         else:
             hi = mid
-    known = lo < n_codes[j] and codes[j, lo] == v
-    return np.uint64(lo if known else n_codes[j])
-
-
-@small
-def _in_set(sets, s, code):
-    """Tell whether a category is among those that a set sends left."""
-    return (sets[s, code >> np.uint64(6)] >> (code & np.uint64(63))) & np.uint64(1) != np.uint64(0)
-
-
-@small
-def _keep(v, limit, bits, away):
-    """Leaves that a question leaves open; what is missing is not above the limit, nor below it."""
-    every = ~np.uint64(0)
-    if away:
-        return every if v <= limit else bits
-    return bits if v > limit else every
-
-
-@small
-def _ask(x, open_leaves, base, limit, bits, away):
-    """Close the leaves on the left of a question to the rows that go right."""
-    for i in range(np.uint64(BLOCK)):
-        open_leaves[i] &= _keep(x[base + i], limit, bits, away)
-
-
-@small
-def _ask_four(x, open_leaves, q, column, limit, mask, away):
-    """Ask four questions at a time: the open leaves are read and written once."""
-    j0, j1 = np.uint64(column[q]), np.uint64(column[q + 1])
-    j2, j3 = np.uint64(column[q + 2]), np.uint64(column[q + 3])
-    t0, t1, t2, t3 = limit[q], limit[q + 1], limit[q + 2], limit[q + 3]
-    b0, b1, b2, b3 = mask[q], mask[q + 1], mask[q + 2], mask[q + 3]
-    for i in range(np.uint64(BLOCK)):
-        first = _keep(x[j0 + i], t0, b0, away) & _keep(x[j1 + i], t1, b1, away)
-        second = _keep(x[j2 + i], t2, b2, away) & _keep(x[j3 + i], t3, b3, away)
-        open_leaves[i] &= first & second
+    return lo if lo < n and known[lo] == v else n
 
 
 @inner
-def _ask_all(x, open_leaves, first, end, column, limit, mask, away):
-    """Ask the questions first .. end - 1, which send what is missing the same way."""
-    q = first
+def _stays(sets, s, code):
+    """Tell whether a category is among those that a set sends left."""
+    code = uint64(code)
+    return (sets[4 * s + int64(code >> uint64(6))] >> (code & uint64(63))) & uint64(1) != uint64(0)
+
+
+@inner
+def _ask_all(x, open_leaves, q, end, column, limit, mask):
+    """Ask the questions q .. end - 1: close the leaves on the left of each to rows that go right."""
+    every = ~uint64(0)
+    # Four at a time: the open leaves are read and written once.
     while q + 4 <= end:
-        if away:
-            _ask_four(x, open_leaves, q, column, limit, mask, True)
-        else:
-            _ask_four(x, open_leaves, q, column, limit, mask, False)
+        x0, x1, x2, x3 = (
+            skip(x, column[q]),
+            skip(x, column[q + 1]),
+            skip(x, column[q + 2]),
+            skip(x, column[q + 3]),
+        )
+        t0, t1, t2, t3 = limit[q], limit[q + 1], limit[q + 2], limit[q + 3]
+        b0, b1, b2, b3 = mask[q], mask[q + 1], mask[q + 2], mask[q + 3]
+        for i in range(BLOCK):
+            a = (every if x0[i] <= t0 else b0) & (every if x1[i] <= t1 else b1)
+            b = (every if x2[i] <= t2 else b2) & (every if x3[i] <= t3 else b3)
+            open_leaves[i] &= a & b
         q += 4
     while q < end:
-        _ask(x, open_leaves, np.uint64(column[q]), limit[q], mask[q], away)
+        x0, t0, b0 = skip(x, column[q]), limit[q], mask[q]
+        for i in range(BLOCK):
+            open_leaves[i] &= every if x0[i] <= t0 else b0
         q += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _walk(
-    X, start, root, output, depth, link, feature, threshold, missing_left, set_at, sets, codes,
-    n_codes, value, n_leaves, first, ends, question, mask, leaf_at, leaf_value, column, limit, out, leaves,
-):  # fmt: skip
-    """Add the values of the leaves that rows X reach to ``out`` from ``start`` on, or note the leaves."""
-    rows, p = X.shape
-    x = np.zeros((p, BLOCK))
-    flat = x.reshape(p * BLOCK)
-    code = np.zeros((p, BLOCK), np.uint64)
-    at = np.zeros(BLOCK, np.int64)
-    open_leaves = np.empty(BLOCK, np.uint64)
-    every = ~np.uint64(0)
-    general = sets.shape[0] > 0
-    note = leaves.shape[0] > 0
-    width = value.shape[1]
+@inner
+def _step(t, at, x, code):
+    """Move the rows of a block one level down; tell whether any has moved."""
+    link, threshold, set_at, sets = i64(t, _link), f64(t, _threshold), i32(t, _set_at), u64(t, _sets)
+    moved = 0
+    if t[SETS]:
+        for i in range(BLOCK):
+            node, step = at[i], link[at[i]]
+            if set_at[node] >= 0:
+                right = not _stays(sets, set_at[node], code[((step & 0xFFFFFF) >> 1) * BLOCK + i])
+            else:
+                right = not x[(step & 0xFFFFFF) * BLOCK + i] <= threshold[node]
+            at[i] = (step >> 24) + int64(right)
+            moved |= at[i] ^ node
+    else:
+        for i in range(BLOCK):
+            node, step = at[i], link[at[i]]
+            right = not x[(step & 0xFFFFFF) * BLOCK + i] <= threshold[node]
+            at[i] = (step >> 24) + int64(right)
+            moved |= at[i] ^ node
+    return moved != 0
+
+
+@flat
+def _walk(t):
+    """Add the values of the leaves that the rows of a piece reach, or note the leaves."""
+    rows, p, trees, width = t[ROWS], t[COLUMNS], t[TREES], t[WIDTH]
+    X, n_codes, depth = f64(t, _X), i64(t, _n_categories), i64(t, _depth)
+    set_at, sets, question, mask = i32(t, _set_at), u64(t, _sets), i64(t, _question), u64(t, _mask)
+    first, ends, leaf_at = i64(t, _first), i64(t, _ends), i64(t, _leaf_at)
+    # A column twice: what is missing as -infinity, which goes left, and as it is, which goes right.
+    x = f64(t, _scratch)
+    code = skip(i64(t, _scratch), 2 * p * BLOCK)
+    at = skip(code, p * BLOCK)
+    open_leaves = skip(u64(t, _scratch), (3 * p + 1) * BLOCK)
+    every = ~uint64(0)
     for a in range(0, rows, BLOCK):
-        m = min(BLOCK, rows - a)
-        missing = False
+        m = smaller(BLOCK, rows - a)
         for i in range(m):
             for j in range(p):
-                v = X[a + i, j]
-                x[j, i] = v
-                missing |= np.isnan(v)
+                v = X[(a + i) * p + j]
+                x[2 * j * BLOCK + i] = -inf if v != v else v
+                x[(2 * j + 1) * BLOCK + i] = v
                 # Looked up once a row, not once a question.
                 if n_codes[j] > 0:
-                    code[j, i] = _code(v, j, codes, n_codes)
-        for t in range(root.shape[0]):
-            if n_leaves[t] > 0:
+                    code[j * BLOCK + i] = _code(v, skip(f64(t, _categories), j * t[CODES]), n_codes[j])
+        for k in range(trees):
+            known = i64(t, _n_leaves)[k] > 0
+            if known:
                 for i in range(BLOCK):
                     open_leaves[i] = every
-                _ask_all(flat, open_leaves, first[t], ends[t, 0], column, limit, mask, False)
-                _ask_all(flat, open_leaves, ends[t, 0], ends[t, 1], column, limit, mask, True)
-                for q in range(ends[t, 1], ends[t, 2]):
-                    j, s = feature[question[q]], set_at[question[q]]
+                _ask_all(x, open_leaves, first[k], ends[2 * k], i64(t, _column), f64(t, _limit), mask)
+                for q in range(ends[2 * k], ends[2 * k + 1]):
+                    own, s = skip(code, i64(t, _column)[q] >> 1), set_at[question[q]]
                     for i in range(BLOCK):
-                        open_leaves[i] &= ~np.uint64(0) if _in_set(sets, s, code[j, i]) else mask[q]
+                        open_leaves[i] &= every if _stays(sets, s, own[i]) else mask[q]
                 for i in range(BLOCK):
-                    at[i] = first[t] + _lowest(open_leaves[i])
+                    at[i] = first[k] + _lowest(open_leaves[i])
             else:
                 for i in range(BLOCK):
-                    at[i] = root[t]
-                for step in range(depth[t]):
-                    moved = np.int64(0)
-                    if general:
-                        for i in range(m):
-                            node = at[i]
-                            j, s = feature[node], set_at[node]
-                            v = x[j, i]
-                            if s >= 0:
-                                right = not _in_set(sets, s, code[j, i])
-                            elif np.isnan(v):
-                                right = missing_left[node] == 0
-                            else:
-                                right = v > threshold[node]
-                            at[i] = (link[node] >> 24) + np.int64(right)
-                            moved |= at[i] ^ node
-                    elif missing:
-                        for i in range(BLOCK):
-                            node = np.uint64(at[i])
-                            step = link[node]
-                            v = flat[np.uint64((step & 0xFFFFFF) * BLOCK + i)]
-                            right = np.int64(v > threshold[node])
-                            right |= np.int64(v != v) & np.int64(missing_left[node] == 0)
-                            at[i] = (step >> 24) + right
-                            moved |= at[i] ^ np.int64(node)
-                    else:
-                        for i in range(BLOCK):
-                            node = np.uint64(at[i])
-                            step = link[node]
-                            v = flat[np.uint64((step & 0xFFFFFF) * BLOCK + i)]
-                            at[i] = (step >> 24) + np.int64(v > threshold[node])
-                            moved |= at[i] ^ np.int64(node)
-                    if moved == 0:
+                    at[i] = i64(t, _root)[k]
+                for _ in range(depth[k]):
+                    if not _step(t, at, x, code):
                         break
-            k = output[t]
-            if note:
+            if t[NOTE]:
+                leaves = skip(i32(t, _leaves), (t[FIRST] + a) * trees + k)
                 for i in range(m):
-                    leaves[start + a + i, t] = leaf_at[at[i]] if n_leaves[t] > 0 else at[i]
+                    leaves[i * trees] = leaf_at[at[i]] if known else at[i]
                 continue
             # Values of a small tree lie side by side.
-            said = leaf_value if n_leaves[t] > 0 else value
+            said = _said if known else _value
             for v in range(width):
-                own = out[k + v, start + a : start + a + m]
-                for i in range(m):
-                    own[i] += said[np.uint64(at[i]), v]
+                own = skip(f64(t, _out), (i64(t, _output)[k] + v) * t[STRIDE] + t[FIRST] + a)
+                if t[SINGLE]:
+                    for i in range(m):
+                        own[i] += f32(t, said)[at[i] * width + v]
+                else:
+                    for i in range(m):
+                        own[i] += f64(t, said)[at[i] * width + v]
+
+
+@door
+def enter(address, what):
+    """Make a plan, or run a piece of rows through the trees."""
+    t = table_at(address)
+    if what == PLAN:
+        _plan(t)
+    else:
+        _walk(t)
 
 
 def _codes(bins_edges, is_cat):
@@ -341,23 +346,81 @@ def _as_rows(value):
     return value if value.ndim == 2 else value[:, None]
 
 
+_made: dict[tuple[Any, int], Any] = {}
+
+
+def _made_once(make, *arrays):
+    """Return what is made from arrays of a model; it is kept as long as they live.
+
+    The estimator keeps nothing of it, so that a prediction changes nothing and a file holds nothing
+    twice. Arrays of a model are replaced, never written to.
+    """
+    key = make, id(arrays[0])
+    found = _made.get(key)
+    if found is None or any(ref() is not a for ref, a in zip(found[0], arrays, strict=True)):
+        first = weakref.ref(arrays[0], lambda _: _made.pop(key, None))
+        found = (first, *map(weakref.ref, arrays[1:])), make(*arrays)
+        _made[key] = found
+    return found[1]
+
+
+def _columns(feature, missing_left, set_at):
+    """Where a node finds its column in a block: each lies there twice, for both sides of what is missing."""
+    away = (feature >= 0) & (missing_left == 0) & (set_at < 0)
+    return 2 * np.maximum(feature, 0).astype(np.int64) + away
+
+
+def _make_links(left, feature, missing_left, set_at):
+    """Where to go and what to look at in one number: one load less at each step."""
+    return (left.astype(np.int64) << 24) + _columns(feature, missing_left, set_at)
+
+
+def _make_table(root, output, depth, left, feature, threshold, missing_left, set_at, sets, value):
+    """Return the table of a model and the arrays that were made for it: the plan of its small trees."""
+    trees, places, nodes = len(root), len(left) + MOST_LEAVES, (left, feature, missing_left, set_at)
+    made = {
+        _n_leaves: np.empty(trees, np.int64), _first: np.empty(trees + 1, np.int64),
+        _ends: np.empty((trees, 2), np.int64), _question: np.zeros(places, np.int64),
+        _mask: np.empty(places, np.uint64), _leaf_at: np.empty(places, np.int64),
+    }  # fmt: skip
+    given, scratch = {_root: root, _left: left, _set_at: set_at}, np.empty(6 * MOST_LEAVES)
+    table = fill_table(TABLE, {TREES: trees}, given | made | {_scratch: scratch})
+    enter(table.ctypes.data, PLAN)
+    for place in (_question, _mask, _leaf_at):
+        made[place] = made[place][: made[_first][-1]].copy()
+    q = made[_question]
+    made[_column] = _columns(feature[q], missing_left[q], set_at[q]) * BLOCK
+    made[_limit], made[_said] = threshold[q], value[made[_leaf_at]]
+    if not made[_n_leaves].all():
+        made[_link] = _made_once(_make_links, *nodes)
+    numbers = {
+        TREES: trees, WIDTH: 1 if value.ndim == 1 else value.shape[1], SETS: len(sets),
+        SINGLE: value.dtype == np.float32,
+    }  # fmt: skip
+    given |= {_output: output, _depth: depth, _sets: sets, _threshold: threshold, _value: value}
+    return fill_table(TABLE, numbers, given | made), made
+
+
+_ASKED = (
+    "root", "output", "depth", "left", "feature", "threshold", "missing_left", "set_at", "sets", "value",
+)  # fmt: skip
+
+
 def _run(model, categories, X, out, leaves, n_jobs):
     codes, n_codes = categories
-    value = _as_rows(model["value"])
-    arrays = (
-        model["root"], model["output"], model["depth"],
-        # Where to go and what to look at in one number: one load less at each step.
-        (model["left"].astype(np.int64) << 24) + np.maximum(model["feature"], 0),
-        np.maximum(model["feature"], 0), model["threshold"], model["missing_left"],
-        model["set_at"], model["sets"], codes, n_codes,
-        value, *_plans(model, value),
-    )  # fmt: skip
-    n = len(X)
+    table, _ = _made_once(_make_table, *(model[name] for name in _ASKED))
+    n, p = X.shape
+    numbers = {CODES: codes.shape[1], COLUMNS: p, STRIDE: out.shape[-1], NOTE: len(leaves) > 0}
+    table = table + fill_table(
+        TABLE, numbers, {_categories: codes, _n_categories: n_codes, _out: out, _leaves: leaves}
+    )
 
     def walk(s):
         # One type and one order of memory: one compiled kernel.
         piece = np.ascontiguousarray(X[s : s + PIECE], dtype=np.float64)
-        _walk(piece, s, *arrays, out, leaves)
+        own = {_X: piece, _scratch: np.zeros((3 * p + 2) * BLOCK)}
+        whole = table + fill_table(TABLE, {ROWS: len(piece), FIRST: s}, own)
+        enter(whole.ctypes.data, WALK)
 
     k = threads_for(n, n_jobs)
     if k == 1:
@@ -368,30 +431,12 @@ def _run(model, categories, X, out, leaves, n_jobs):
         list(pool.map(walk, range(0, n, PIECE)))
 
 
-def _plans(model, value):
-    """What ``_walk`` asks of the trees that masks can hold."""
-    trees, places = len(model["root"]), len(model["left"]) + MOST_LEAVES
-    n_leaves, first = np.empty(trees, np.int64), np.empty(trees + 1, np.int64)
-    ends = np.empty((trees, 3), np.int64)
-    question, leaf_at = np.zeros(places, np.int64), np.zeros(places, np.int64)
-    mask = np.empty(places, np.uint64)
-    _plan(
-        model["root"], model["left"], model["missing_left"], model["set_at"],
-        n_leaves, first, ends, question, mask, leaf_at,
-    )  # fmt: skip
-    used = first[-1]
-    question, mask, leaf_at = question[:used], mask[:used], leaf_at[:used]
-    column = np.maximum(model["feature"], 0)[question] * np.int64(BLOCK)
-    limit = model["threshold"][question]
-    return n_leaves, first, ends, question, mask, leaf_at, value[leaf_at], column, limit
-
-
 _NO_OUT = np.empty((0, 0))
 _NO_LEAVES = np.empty((0, 0), np.int32)
 
 
 def add_predictions(model, categories, X, out, n_jobs=1):
-    """Add what each tree says of each row to ``out`` (outputs, n)."""
+    """Add what each tree says of each row to ``out`` (outputs, n), float64."""
     _run(model, categories, X, out, _NO_LEAVES, n_jobs)
 
 
