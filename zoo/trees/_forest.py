@@ -1,16 +1,18 @@
 """The record grower: one whole tree on rows that are moved so that every node lies in one piece.
 
 A row is a record ``[targets | row number | codes]``. A bootstrap sample is copied into records
-once; a split swaps records in place, so that all work on a node reads memory in order. A target is
-packed as in ``_grow``: ``(w y << 32) + w`` in whole numbers (regression, two classes), or
-``(label << 32) + w`` (more classes), so that sums are exact, whatever the order of rows.
+once. Codes (uint16) number the values of a column in their order; the one after the last stands for
+what is missing. A target is packed as in ``_grow``: ``(w y << 32) + w`` in whole numbers
+(regression, two classes), or ``(label << 32) + w`` (more classes), so that sums are exact, whatever
+the order of rows.
 
-Codes are bins (uint8) or the ranks of the distinct values (uint16), which makes cuts exact. Trees
-are independent: a forest runs ``grow_tree`` in plain threads.
+Three kernels grow a tree, each called once or a few times from Python, so that each is compiled by
+itself. ``grow_large`` counts the records of a node by their codes and moves them. ``grow_sorted``
+sorts a node once by every column; below it no record is counted or moved: a cut parts each list in
+two, in order. ``grow_few`` ends the work below nodes of few records, where the sum on the left of
+each cut is found by looking at all pairs, which a processor does eight at a time.
 
-Under squared loss the rows of a node that fits a processor's cache are sorted once by every column;
-below it no row is sorted, counted or moved again: a cut parts each list in two, in order
-(``_grow_sorted``).
+Trees are independent: a forest runs them in plain threads.
 """
 
 from typing import NamedTuple
@@ -20,21 +22,33 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from zoo.trees import _compiling
+
+_compiling.announce()
+
 SQUARED, GINI, ENTROPY, POISSON, ABSOLUTE = range(5)
 """Criteria. Two classes by Gini are SQUARED on 0 and 1; sums of outputs are taken for each.
 ``_median`` grows for ABSOLUTE."""
 UNKNOWN = 2
 """Missing values go with the larger part."""
-FEW = 20
-"""Nodes of so few records are sorted; larger ones fill a histogram."""
-
-SORTED, MOST_LISTED = 512, 1 << 19
-"""Nodes of so few records are sorted once for all that lies below them, where codes are bins; and
-the most places in lists where they are ranks."""
-LOW, SHIFT = np.uint64(0xFFFF), np.uint64(16)
+LEFT, FEATURE, LAST, NEXT, MISSING_LEFT, START, END, DEPTH = range(8)
+"""What a growing tree knows of a node: child, column (-1 for a leaf), last code that goes left, first
+code of the node that goes right, way of missing values, places of its records, cuts above it."""
+FEW = 32
+"""Nodes of so few records are ended by looking at all pairs."""
+MOST_SORTED, MOST_LISTED = 1 << 16, 1 << 19
+"""Most records of a node that is sorted, and most places in its lists."""
+CELLS, MOST_CELLS = 256, 2048
+"""Cells of a histogram, where codes may share one: at least, or as many as records, but no more."""
+WEIGHT = 0xFFFFFFFF
+LOW, SHIFT, ONE = np.uint64(0xFFFF), np.uint64(16), np.uint64(1)
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+small = njit(
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)
+"""Arrays are passed in seven pieces each: where a call is short, that would be most of it."""
 
 
 class Rules(NamedTuple):
@@ -53,33 +67,7 @@ class Rules(NamedTuple):
     slack: float  # rounding of packed targets, 0 where they are exact
 
 
-class Plain(NamedTuple):
-    """One tree as the kernel leaves it."""
-
-    left: np.ndarray  # int32
-    feature: np.ndarray  # int32, -1 for a leaf
-    bin: np.ndarray  # int32: last code that goes left
-    next: np.ndarray  # int32: first code of the node that goes right
-    missing_left: np.ndarray  # uint8
-    set: np.ndarray  # uint64 (nodes, 4) or (1, 4)
-    gain: np.ndarray  # float64, in packed units
-    start: np.ndarray  # int32: place of its records
-    end: np.ndarray  # int32
-    depth: np.ndarray  # int32
-
-
-def sorted_rows(p, code_bytes, rules):
-    """Most records of a node that is sorted once for all that lies below it.
-
-    Bins are counted fast and sorted where a node and its lists are near; ranks are sorted at once,
-    since to count them takes a cell for each.
-    """
-    if rules.max_depth in (1, 2) or 8 * rules.max_features < p:
-        return 0
-    return SORTED if code_bytes == 1 else max(SORTED, min(1 << 16, MOST_LISTED // p))
-
-
-@inner
+@small
 def _random(state):
     """Splitmix64: the next number of a stream that its seed determines."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -89,7 +77,7 @@ def _random(state):
     return z ^ (z >> np.uint64(31))
 
 
-@inner
+@small
 def _restart(state, order, seed, start, end):
     """Begin the draws of a node: they depend on its place alone, not on the nodes before it."""
     for j in range(order.shape[0]):
@@ -98,7 +86,7 @@ def _restart(state, order, seed, start, end):
     state[0] = (np.uint64(seed) ^ place) * np.uint64(0xD6E8FEB86659FD93)
 
 
-@inner
+@small
 def _draw(state, order, pick):
     """Put one of the columns that are not yet drawn, at random, in place ``pick``."""
     more = np.uint64(order.shape[0] - pick)
@@ -117,19 +105,177 @@ def _lowest(typingctx, bits):
     return types.int64(types.uint64), codegen
 
 
+@small
+def _make_node(tree, gain, node, start, end, depth):
+    """Begin a node as a leaf."""
+    tree[node, LEFT], tree[node, FEATURE], tree[node, LAST], tree[node, NEXT] = node, -1, 0, 0
+    tree[node, MISSING_LEFT], tree[node, DEPTH] = 1, depth
+    tree[node, START], tree[node, END] = start, end
+    gain[node] = 0.0
+
+
+@small
+def _may_split(tree, node, rules):
+    m = tree[node, END] - tree[node, START]
+    deep = rules.max_depth > 0 and tree[node, DEPTH] >= rules.max_depth
+    return m >= 2 and m >= rules.min_split and m >= 2 * rules.min_leaf and not deep
+
+
+@small
+def _differ(u, v, slack):
+    """Tell whether two packed targets are unequal: w y not in proportion to w, up to rounding."""
+    if u == v:
+        return False
+    g0, w0, g1, w1 = u >> 32, u & WEIGHT, v >> 32, v & WEIGHT
+    return abs(np.float64(g0 * w1 - g1 * w0)) > slack * np.float64(w0 + w1)
+
+
+@small
+def _level(key, level, i, total):
+    """Number that grows with the mean of packed targets: the order of categories."""
+    level[i] = np.float64(total >> 32) / np.float64(total & WEIGHT)
+    k = key[i]
+    key[i] = k ^ ((k >> 63) & 0x7FFFFFFFFFFFFFFF)
+
+
+@small
+def _cut_pairs(key, y, rows, m, extra, extra_rows, total, least, min_leaf, n_rows, best):
+    """Best cut of m groups in no order under squared loss: the last key on the left and the gain.
+
+    ``y`` is 0 from m up to the next multiple of 8; ``extra`` is on the left of all. See
+    ``_cut_groups`` for the gain.
+    """
+    g, w = total >> 32, total & WEIGHT
+    whole = np.float64(w)
+    found, at = False, np.int64(0)
+    padded = (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)
+    for i in range(np.uint64(m)):
+        left, k = extra, key[i]
+        for j in range(padded):
+            left += y[j] if key[j] <= k else 0
+        own = left & WEIGHT
+        d = np.float64((left >> 32) * w - own * g)
+        wl = np.float64(own)
+        wr = whole - wl
+        if d * d >= best * (wl * wr) and wl >= least and wr >= least:
+            score = d * d / (wl * wr)
+            # Of equal cuts the first in the order of keys, as elsewhere.
+            if not (score > best or (found and score == best and k < at)):
+                continue
+            if min_leaf > 1:
+                n = extra_rows
+                for j in range(np.uint64(m)):
+                    n += rows[j] if key[j] <= k else 0
+                if n < min_leaf or n_rows - n < min_leaf:
+                    continue
+            best, at, found = score, k, True
+    return found, at, best
+
+
+@small
+def _cut_groups(sums, rows, m, left, left_rows, total, least, min_leaf, n_rows, best):
+    """Best cut between m groups in order under squared loss: its place or -1, and its gain.
+
+    With w the weight and g the weighted target of a node, a cut gains
+    (g_L w - w_L g)^2 / (w w_L w_R); what is compared is w times that.
+    """
+    g, w = total >> 32, total & WEIGHT
+    whole = np.float64(w)
+    at = np.int64(-1)
+    for k in range(m):
+        left += sums[k]
+        own = left & WEIGHT
+        d = np.float64((left >> 32) * w - own * g)
+        wl = np.float64(own)
+        wr = whole - wl
+        if min_leaf > 1:
+            left_rows += rows[k]
+        if d * d > best * (wl * wr) and wl >= least and wr >= least:
+            if min_leaf > 1 and (left_rows < min_leaf or n_rows - left_rows < min_leaf):
+                continue
+            score = d * d / (wl * wr)
+            if score > best:
+                best, at = score, k
+    return at, best
+
+
+@inner
+def _total(words, a, b, classes, channels, out):
+    """Sum the targets of records a .. b."""
+    for k in range(channels):
+        out[k] = 0
+    for q in range(channels if classes.shape[0] == 0 else 0):
+        total = np.int64(0)
+        for i in range(np.uint64(a), np.uint64(b)):
+            total += words[i, q]
+        out[q] = total
+    first = 0
+    for q in range(classes.shape[0]):
+        for i in range(np.uint64(a), np.uint64(b)):
+            t = words[i, q]
+            out[first + (t >> 32)] += t & WEIGHT
+        first += classes[q]
+
+
+@inner
+def _gather(
+    words, codes, at, a, b, shift, cells, plain, counting, classes, channels,
+    hist, tally, touched, code, sums, rows,
+):  # fmt: skip
+    """Sum the targets of records a .. b by the cells of column ``at``; return how many hold any.
+
+    ``hist``, ``tally`` and ``touched`` are zero before and after.
+    """
+    m = 0
+    if plain and not counting and 2 * (b - a) >= cells:
+        for i in range(np.uint64(a), np.uint64(b)):
+            hist[np.uint64(codes[i, at]) >> shift] += words[i, 0]
+        for c in range(np.uint64(cells)):
+            v = hist[c]
+            hist[c] = 0
+            # No cell with records sums to 0: weights are positive.
+            code[m], sums[m] = c, v
+            m += v != 0
+        return m
+    for i in range(np.uint64(a), np.uint64(b)):
+        c = np.uint64(codes[i, at]) >> shift
+        touched[c >> np.uint64(6)] |= ONE << (c & np.uint64(63))
+        first = np.int64(c) * channels
+        for q in range(channels if classes.shape[0] == 0 else 0):
+            hist[first + q] += words[i, q]
+        for q in range(classes.shape[0]):
+            t = words[i, q]
+            hist[first + (t >> 32)] += t & WEIGHT
+            first += classes[q]
+        if counting:
+            tally[c] += 1
+    for word in range((cells + 63) >> 6):
+        bits = touched[word]
+        touched[word] = np.uint64(0)
+        while bits != np.uint64(0):
+            c = (np.int64(word) << 6) + _lowest(bits)
+            bits &= bits - ONE
+            code[m], rows[m] = c, tally[c]
+            tally[c] = 0
+            for k in range(channels):
+                sums[m * channels + k] = hist[c * channels + k]
+                hist[c * channels + k] = 0
+            m += 1
+    return m
+
+
 @inner
 def _xlogx(x, total):
     return x * np.log(x / total) if x > 0.0 else 0.0
 
 
 @inner
-def _fit(sums, criterion, classes):
+def _fit(sums, first, criterion, classes, channels):
     """How well one constant fits a set of rows, less what depends on the rows alone."""
     out = 0.0
     if classes.shape[0] == 0:
-        for q in range(sums.shape[0]):
-            g = np.float64(sums[q] >> 32)
-            h = np.float64(sums[q] & 0xFFFFFFFF)
+        for q in range(first, first + channels):
+            g, h = np.float64(sums[q] >> 32), np.float64(sums[q] & WEIGHT)
             if h > 0.0:
                 if criterion == SQUARED:
                     out += g * g / h
@@ -139,7 +285,6 @@ def _fit(sums, criterion, classes):
                     # A mean of 0 would deny every count: no leaf may have it.
                     out += _xlogx(g, h) if g > 0.0 else -1e300
     else:
-        first = 0
         for q in range(classes.shape[0]):
             total, squares = 0.0, 0.0
             for k in range(first, first + classes[q]):
@@ -154,424 +299,145 @@ def _fit(sums, criterion, classes):
 
 
 @inner
-def _weight(sums, classes):
-    if classes.shape[0] == 0:
-        return np.float64(sums[0] & 0xFFFFFFFF)
-    total = 0.0
-    for k in range(classes[0]):
-        total += sums[k]
-    return total
-
-
-@inner
-def _add(sums, head, i, classes):
-    """Add the targets of record i."""
-    if classes.shape[0] == 0:
-        for q in range(sums.shape[0]):
-            sums[q] += head[i, q]
-    else:
-        first = 0
-        for q in range(classes.shape[0]):
-            t = head[i, q]
-            sums[first + (t >> 32)] += t & 0xFFFFFFFF
-            first += classes[q]
-
-
-@inner
-def _same(head, a, b, slack):
-    """Tell whether all packed targets are equal: w y in proportion to w, up to rounding."""
-    for q in range(head.shape[1] - 1):
-        g0, w0 = head[a, q] >> 32, head[a, q] & 0xFFFFFFFF
-        for i in range(a + 1, b):
-            g1, w1 = head[i, q] >> 32, head[i, q] & 0xFFFFFFFF
-            if abs(np.float64(g0) * w1 - np.float64(g1) * w0) > slack * np.float64(w0 + w1):
-                return False
-    return True
-
-
-@inner
-def _groups_of_one(head, codes, a, b, j, hist, touched, code, sums, count, counting):
-    """Do what ``_groups`` does where there is one packed target: the common case, so it is lean."""
-    m = 0
-    if b - a <= FEW:
-        for i in range(a, b):
-            c, v = np.int64(codes[i, j]), head[i, 0]
-            q = m
-            while q > 0 and code[q - 1] > c:
-                code[q], sums[q], count[q] = code[q - 1], sums[q - 1], count[q - 1]
-                q -= 1
-            code[q], sums[q], count[q] = c, v, 1
-            m += 1
-        k = 0
-        for q in range(1, m):
-            if code[q] == code[k]:
-                sums[k] += sums[q]
-                count[k] += 1
-            else:
-                k += 1
-                code[k], sums[k], count[k] = code[q], sums[q], 1
-        return k + 1
-    for i in range(a, b):
-        c = np.uint64(codes[i, j])
-        hist[c, 0] += head[i, 0]
-        touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
-    if counting:
-        for i in range(a, b):
-            hist[np.uint64(codes[i, j]), 1] += 1
-    for word in range(touched.shape[0]):
-        bits = touched[word]
-        touched[word] = np.uint64(0)
-        while bits != np.uint64(0):
-            c = (np.int64(word) << 6) + _lowest(bits)
-            bits &= bits - np.uint64(1)
-            code[m], sums[m], count[m] = c, hist[c, 0], hist[c, 1]
-            hist[c, 0] = hist[c, 1] = 0
-            m += 1
-    return m
-
-
-@inner
-def _cut_of_one(sums, count, m, total, min_weight, min_leaf, n_rows, best):
-    """Best cut between m groups with one packed target under squared loss: place and score."""
-    tg, th = np.float64(total >> 32), np.float64(total & 0xFFFFFFFF)
-    left, rows, at = np.int64(0), 0, -1
-    for g in range(m - 1):
-        left += sums[g]
-        rows += count[g]
-        gl, hl = np.float64(left >> 32), np.float64(left & 0xFFFFFFFF)
-        gr, hr = tg - gl, th - hl
-        score = (gl * gl * hr + gr * gr * hl) / (hl * hr)
-        if score > best and hl >= min_weight and hr >= min_weight and hl * hr > 0.0:
-            if min_leaf > 1 and (rows < min_leaf or n_rows - rows < min_leaf):
-                continue
-            best, at = score, g
-    return at, best
-
-
-@inner
-def _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting):
-    """Gather records a .. b by their code of column j, in rising order; return how many codes.
-
-    ``hist`` (cells, channels + 1) and ``touched`` are zero before and after; the last channel
-    counts rows.
-    """
-    channels = sums.shape[1]
-    m = 0
-    if b - a <= FEW:
-        for i in range(a, b):
-            c = np.int64(codes[i, j])
-            q = m
-            while q > 0 and code[q - 1] >= c:
-                q -= 1
-            if q < m and code[q] == c:
-                _add(sums[q], head, i, classes)
-                count[q] += 1
-                continue
-            for r in range(m, q, -1):
-                code[r] = code[r - 1]
-                count[r] = count[r - 1]
-                for k in range(channels):
-                    sums[r, k] = sums[r - 1, k]
-            code[q], count[q] = c, 1
+def _cut_general(
+    code, sums, rows, m, is_set, missing, both, classes, channels, rules, least, n_rows, state, parent,
+    best, rank, by_rank,
+):  # fmt: skip
+    """Best cut for any criterion: how many groups ``by_rank`` go left, the way of missing ones, the gain."""
+    top = 0
+    for k in range(1, classes[0] if classes.shape[0] > 0 else 0):
+        if both[k] > both[top]:
+            top = k
+    for g in range(m):
+        r = np.float64(g)
+        if is_set and classes.shape[0] > 0:
+            own = 0.0
+            for k in range(classes[0]):
+                own += sums[g * channels + k]
+            r = np.float64(sums[g * channels + top]) / own
+        elif is_set:
+            t = sums[g * channels]
+            r = np.float64(t >> 32) / np.float64(t & WEIGHT)
+        q = g
+        while q > 0 and rank[q - 1] > r:
+            rank[q], by_rank[q] = rank[q - 1], by_rank[q - 1]
+            q -= 1
+        rank[q], by_rank[q] = r, g
+    last = m - 1 if missing else m
+    chosen = -1
+    if rules.random_cut and not is_set:
+        low, high = code[0], code[last - 1]
+        if high > low:
+            at = low + np.int64(_random(state) % np.uint64(high - low))
+            chosen = 0
+            while chosen + 1 < last and code[chosen + 1] <= at:
+                chosen += 1
+        elif not missing:
+            return 0, 0, best
+    elif rules.random_cut:
+        chosen = np.int64(_random(state) % np.uint64(m - 1))
+    cut, best_way = 0, 0
+    for way in range(2 if missing else 1):
+        left_rows = rows[m - 1] if way else 0
+        for k in range(channels):
+            both[channels + k] = sums[(m - 1) * channels + k] if way else 0
+        # With missing values on the right a cut may come after the last number.
+        for g in range(last if missing and not way else last - 1):
+            left_rows += rows[by_rank[g]]
             for k in range(channels):
-                sums[q, k] = 0
-            _add(sums[q], head, i, classes)
-            m += 1
-        return m
-    for i in range(a, b):
-        c = np.uint64(codes[i, j])
-        _add(hist[c, :channels], head, i, classes)
-        touched[c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
-    if counting:
-        for i in range(a, b):
-            hist[np.uint64(codes[i, j]), channels] += 1
-    for word in range(touched.shape[0]):
-        bits = touched[word]
-        touched[word] = np.uint64(0)
-        while bits != np.uint64(0):
-            c = (np.int64(word) << 6) + _lowest(bits)
-            bits &= bits - np.uint64(1)
-            code[m] = c
-            count[m] = hist[c, channels]
-            hist[c, channels] = 0
-            for k in range(channels):
-                sums[m, k] = hist[c, k]
-                hist[c, k] = 0
-            m += 1
-    return m
+                both[channels + k] += sums[by_rank[g] * channels + k]
+                both[2 * channels + k] = both[k] - both[channels + k]
+            if chosen >= 0 and g != chosen:
+                continue
+            if rules.min_leaf > 1 and (left_rows < rules.min_leaf or n_rows - left_rows < rules.min_leaf):
+                continue
+            score, light = 0.0, False
+            for part in range(channels, 3 * channels, channels):
+                w = 0.0
+                if classes.shape[0] == 0:
+                    w = np.float64(both[part] & WEIGHT)
+                else:
+                    for k in range(part, part + classes[0]):
+                        w += both[k]
+                light |= w < least
+                score += _fit(both, part, rules.criterion, classes, channels)
+            # Subtracted last, so that a cut and its mirror gain the same to the last bit.
+            if score - parent > best and not light:
+                best, cut, best_way = score - parent, g + 1, way
+    return cut, best_way, best
 
 
 @inner
-def _is_left(code, last, missing_left, n_codes, is_set, which):
-    if is_set:
-        return (which[code >> 6] >> np.uint64(code & 63)) & np.uint64(1) != np.uint64(0)
-    return code <= last or (missing_left and code == n_codes)
-
-
-@inner
-def _part(words, codes, n_codes, is_cat, tree, node, child):
+def _part(words, codes, at, missing_code, which, is_set, tree, gain, node, child):
     """Part the records of a node in place, from both ends, and make its two children."""
-    a, b, j = np.int64(tree.start[node]), np.int64(tree.end[node]), tree.feature[node]
-    last, missing_left = np.int64(tree.bin[node]), tree.missing_left[node] == 1
-    is_set, nc = is_cat[j] != 0, np.int64(n_codes[j])
-    which = tree.set[node if is_set else 0]
+    a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
+    last, missing_left = np.int64(tree[node, LAST]), tree[node, MISSING_LEFT] == 1
     lo, hi = a, b - 1
+    looking_right = False
     while lo <= hi:
-        if _is_left(np.int64(codes[lo, j]), last, missing_left, nc, is_set, which):
-            lo += 1
-        elif not _is_left(np.int64(codes[hi, j]), last, missing_left, nc, is_set, which):
-            hi -= 1
+        c = np.int64(codes[hi if looking_right else lo, at])
+        if is_set:
+            left = (which[c >> 6] >> np.uint64(c & 63)) & ONE != np.uint64(0)
         else:
+            left = c <= last or (missing_left and c == missing_code)
+        if not looking_right:
+            if left:
+                lo += 1
+            else:
+                looking_right = True
+        elif left:
             for q in range(words.shape[1]):
                 words[lo, q], words[hi, q] = words[hi, q], words[lo, q]
             lo += 1
             hi -= 1
-    if tree.missing_left[node] == UNKNOWN:
-        tree.missing_left[node] = lo - a >= b - lo
+            looking_right = False
+        else:
+            hi -= 1
+    if tree[node, MISSING_LEFT] == UNKNOWN:
+        tree[node, MISSING_LEFT] = lo - a >= b - lo
         if is_set and lo - a >= b - lo:
-            which[nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
-    tree.left[node] = child
-    tree.start[child], tree.end[child] = a, lo
-    tree.start[child + 1], tree.end[child + 1] = lo, b
-    tree.depth[child] = tree.depth[child + 1] = tree.depth[node] + 1
-
-
-@inner
-def _sort(codes, base, m, j, n_codes, lists, at, code, spare, bucket):
-    """List records base .. base + m in the order of column j as ``code << 16 | number``, from ``at`` on.
-
-    ``code`` gets the codes in the order of the records.
-
-    Tell whether no value is missing.
-    """
-    complete = True
-    if m <= FEW:
-        for i in range(m):
-            c = np.uint32(codes[base + i, j])
-            code[at + i] = c
-            complete &= c < n_codes
-            e = (c << np.uint32(16)) | np.uint32(i)
-            q = i
-            while q > 0 and lists[at + q - 1] > e:
-                lists[at + q] = lists[at + q - 1]
-                q -= 1
-            lists[at + q] = e
-        return complete
-    # Two passes of a counting sort, by the low and by the high byte; the second where there is one.
-    for k in range(257):
-        bucket[k] = 0
-    for i in range(m):
-        c = np.int64(codes[base + i, j])
-        code[at + i] = c
-        complete &= c < n_codes
-        bucket[(c & 255) + 1] += 1
-    for k in range(256):
-        bucket[k + 1] += bucket[k]
-    to, first = (spare, 0) if n_codes > 255 else (lists, at)
-    for i in range(m):
-        c = np.int64(codes[base + i, j])
-        to[first + bucket[c & 255]] = np.uint32((c << 16) | i)
-        bucket[c & 255] += 1
-    if n_codes > 255:
-        for k in range(257):
-            bucket[k] = 0
-        for i in range(m):
-            bucket[(np.int64(spare[i]) >> 24) + 1] += 1
-        for k in range(256):
-            bucket[k + 1] += bucket[k]
-        for i in range(m):
-            c = np.int64(spare[i]) >> 24
-            lists[at + bucket[c]] = spare[i]
-            bucket[c] += 1
-    return complete
-
-
-@inner
-def _cut_of_list(lists, first, end, y, total, min_weight, min_leaf, best):
-    """Best cut of a list under squared loss: its place or ``end``, its gain, the sum on the left.
-
-    With w the weight and g the weighted target of a node, a cut gains
-    (g_L w - w_L g)^2 / (w w_L w_R); what is compared here is w times that.
-    """
-    g, w = total >> 32, total & 0xFFFFFFFF
-    whole = np.float64(w)
-    left, left_at, at = np.int64(0), np.int64(0), end
-    n = np.int64(end - first)
-    for i in range(first, end - np.uint64(1)):
-        e = np.uint64(lists[i])
-        left += y[e & LOW]
-        own = left & 0xFFFFFFFF
-        d = np.float64((left >> 32) * w - own * g)
-        wl = np.float64(own)
-        wr = whole - wl
-        # Whether two codes are equal is hard to foresee, so it is asked of the few cuts that gain.
-        if d * d > best * (wl * wr):
-            if (e ^ np.uint64(lists[i + np.uint64(1)])) <= LOW or wl < min_weight or wr < min_weight:
-                continue
-            if min_leaf > 1:
-                rows = np.int64(i - first) + 1
-                if rows < min_leaf or n - rows < min_leaf:
-                    continue
-            best, at, left_at = d * d / (wl * wr), i, left
-    return at, best, left_at
+            which[missing_code >> 6] |= ONE << np.uint64(missing_code & 63)
+    tree[node, LEFT] = child
+    _make_node(tree, gain, child, a, lo, tree[node, DEPTH] + 1)
+    _make_node(tree, gain, child + 1, lo, b, tree[node, DEPTH] + 1)
 
 
 @kernel
-def _grow_sorted(lists, size, code, y, number, side, m, order, state, rules, tree, root, n_nodes, total):
-    """Grow all that lies below a node of m records; return the number of nodes.
+def grow_large(
+    words, codes, skip, n_codes, is_cat, rough, classes, channels, rules, tree, gain, sets, level, key,
+    most, todo, count,
+):  # fmt: skip
+    """Split nodes by counting, the last one first, or the one that gains most where leaves are limited.
 
-    ``lists`` (2, columns, ``size``, flat) hold the records by each column's code: a node's lists are
-    in the first or the second half by turns of depth, and a cut parts them into the other half.
-    ``number`` (m) holds the records by place and is what is left in order.
+    ``words`` are the records as int64, ``codes`` the same memory as uint16, where codes begin at
+    ``skip``. Nodes of at most ``most`` records are left to other kernels, in ``todo``. ``count``
+    holds how many nodes there are and how many are left to do. ``level`` and ``key`` are the same memory
+    as numbers and as integers, a place for each cell and eight more.
     """
-    p = order.shape[0]
-    waiting = np.empty(m + 1, np.int32)
-    sums = np.empty(m + 1, np.int64)
-    base = np.int64(tree.start[root])
-    waiting[0], sums[0] = root, total
-    n_waiting = 1
-    one = np.uint64(1)
-    while n_waiting > 0:
-        n_waiting -= 1
-        node, total = np.int64(waiting[n_waiting]), sums[n_waiting]
-        a, b = np.uint64(tree.start[node] - base), np.uint64(tree.end[node] - base)
-        w = np.float64(total & 0xFFFFFFFF)
-        parent = np.float64(total >> 32) ** 2 / w
-        best = (rules.min_gain + parent * 1e-13) * w
-        best_j, best_at, best_left = -1, np.uint64(0), np.int64(0)
-        pair = b - a == np.uint64(2)
-        odd = (tree.depth[node] - tree.depth[root]) & 1
-        now, then = odd * p * size, (1 - odd) * p * size
-        tried = 0
-        _restart(state, order, rules.seed, tree.start[node], tree.end[node])
-        for pick in range(p):
-            if tried >= rules.max_features:
-                break
-            j = _draw(state, order, pick)
-            first, end = np.uint64(now + j * size) + a, np.uint64(now + j * size) + b
-            if pair:
-                # Any column that tells two records apart cuts them; they were not listed for it.
-                at = np.uint64(j * size)
-                u = np.uint32(number[a]) | np.uint32(code[at + np.uint64(number[a])]) << np.uint32(16)
-                v = np.uint32(number[a + one]) | np.uint32(
-                    code[at + np.uint64(number[a + one])]
-                ) << np.uint32(16)
-                lists[first], lists[first + one] = min(u, v), max(u, v)
-            if (lists[first] ^ lists[end - one]) <= LOW:
-                continue
-            tried += 1
-            at, gain, left = _cut_of_list(lists, first, end, y, total, rules.min_weight, rules.min_leaf, best)
-            if at < end:
-                best, best_j, best_at, best_left = gain, j, at - np.uint64(now + j * size) + one, left
-            if pair:
-                break
-        if best_j < 0:
-            continue
-        first = np.uint64(now + best_j * size)
-        cut = best_at
-        last, following = lists[first + cut - one], lists[first + cut]
-        tree.feature[node], tree.gain[node] = best_j, best / w
-        tree.bin[node], tree.next[node] = np.uint64(last) >> SHIFT, np.uint64(following) >> SHIFT
-        tree.missing_left[node] = cut - a >= b - cut
-        tree.left[node] = n_nodes
-        # ---- two children; those that may be cut wait, and their lists are needed
-        listed = False
-        for child in range(2):
-            s, e = (a, cut) if child == 0 else (cut, b)
-            own = best_left if child == 0 else total - best_left
-            k = n_nodes + child
-            tree.start[k], tree.end[k] = base + np.int64(s), base + np.int64(e)
-            tree.depth[k] = tree.depth[node] + 1
-            tree.left[k], tree.feature[k], tree.gain[k] = k, -1, 0.0
-            tree.bin[k], tree.next[k], tree.missing_left[k] = 0, 0, 1
-            rows = np.int64(e - s)
-            if rows < 2 or rows < rules.min_split or rows < 2 * rules.min_leaf:
-                continue
-            if rules.max_depth > 0 and tree.depth[k] >= rules.max_depth:
-                continue
-            v = y[np.uint64(lists[first + s]) & LOW]
-            g0, w0 = v >> 32, v & 0xFFFFFFFF
-            same = True
-            for i in range(s + one, e):
-                u = y[np.uint64(lists[first + i]) & LOW]
-                if u != v:
-                    g1, w1 = u >> 32, u & 0xFFFFFFFF
-                    if abs(np.float64(g0) * w1 - np.float64(g1) * w0) > rules.slack * np.float64(w0 + w1):
-                        same = False
-                        break
-            if not same:
-                listed |= rows > 2
-                waiting[n_waiting], sums[n_waiting] = k, own
-                n_waiting += 1
-        n_nodes += 2
-        for i in range(a, b):
-            e = np.uint64(lists[first + i]) & LOW
-            number[i] = e
-            side[e] = i < cut
-        if listed:
-            for j in range(p):
-                first, to = np.uint64(now + j * size), np.uint64(then + j * size)
-                if j == best_j:
-                    for i in range(a, b):
-                        lists[to + i] = lists[first + i]
-                    continue
-                if (lists[first + a] ^ lists[first + b - one]) <= LOW:
-                    # A column of one value stays so: only the ends of its lists are looked at.
-                    e = lists[first + a]
-                    lists[to + a] = lists[to + cut - one] = lists[to + cut] = lists[to + b - one] = e
-                    continue
-                lo, hi = to + a, to + cut
-                for i in range(first + a, first + b):
-                    e = lists[i]
-                    is_left = np.uint64(side[np.uint64(e) & LOW])
-                    # Without a branch, which would be guessed wrong half the time.
-                    lists[hi ^ ((lo ^ hi) & (np.uint64(0) - is_left))] = e
-                    lo += is_left
-                    hi += one - is_left
-    return n_nodes
-
-
-@kernel
-def grow_tree(
-    words, head, codes, n_codes, is_cat, classes, channels, rules, tree, hist, touched, most_sorted
-):
-    """Grow one tree on records; return its number of nodes.
-
-    ``words`` are the records as int64; ``head`` and ``codes`` are views of the same memory.
-    """
-    n, p = codes.shape
-    state = np.empty(1, np.uint64)
-    state[0] = np.uint64(rules.seed)
-    order = np.arange(p)
-    most = max(FEW + 1, min(n, hist.shape[0])) + 1
-    code = np.empty(most, np.int64)
-    sums = np.zeros((most, channels), np.int64)
-    count = np.zeros(most, np.int64)
-    by_rank = np.empty(most, np.int64)
-    rank = np.empty(most)
-    total = np.zeros(channels, np.int64)
-    left = np.zeros(channels, np.int64)
-    right = np.zeros(channels, np.int64)
-    best_which = np.zeros(4, np.uint64)
-    waiting = np.empty(max(64, n), np.int64)
-    flat = sums.reshape(sums.size)
-    alone = channels == 1 and classes.shape[0] == 0
-    fast = alone and rules.criterion == SQUARED and not rules.random_cut
+    n, p = words.shape[0], n_codes.shape[0]
+    plain = channels == 1 and classes.shape[0] == 0 and rules.criterion == SQUARED and not rules.random_cut
     counting = rules.min_leaf > 1
-    # ---- room for nodes that are sorted once for all that lies below
-    size = min(n, most_sorted) if fast and rules.max_leaves == 0 and not is_cat.any() else 0
-    gap = 0
-    # An odd number of cache lines apart, or equal places of all lists would share few places there.
-    apart = 16 * ((size // 16 + 1) | 1)
-    lists = np.empty(2 * p * apart, np.uint32)
-    listed = np.empty(p * apart, np.uint16)
-    spare = np.empty(size, np.uint32)
-    number = np.empty(size, np.uint16)
-    side = np.empty(size, np.uint8)
-    y = np.empty(size, np.int64)
-    bucket = np.empty(257, np.int64)
-    n_nodes, n_waiting, n_leaves = 1, 0, 1
-    tree.start[0], tree.end[0], tree.depth[0] = 0, n, 0
+    least = max(rules.min_weight, 0.5)
+    targets = channels if classes.shape[0] == 0 else classes.shape[0]
+    cells = 0
+    for j in range(p):
+        cells = max(cells, n_codes[j] + 1)
+    if rough:
+        cells = min(cells, MOST_CELLS + 1)
+    state = np.empty(1, np.uint64)
+    order = np.arange(p)
+    hist = np.zeros(cells * channels, np.int64)
+    tally = np.zeros(cells, np.int64)
+    touched = np.zeros((cells + 63) >> 6, np.uint64)
+    code = np.empty(cells + 8, np.int64)
+    sums = np.empty((cells + 8) * channels, np.int64)
+    rows = np.zeros(cells + 8, np.int64)
+    by_rank = np.empty(cells + 8, np.int64)
+    both = np.empty(3 * channels, np.int64)
+    best_set = np.zeros(4, np.uint64)
+    waiting = np.empty(n + 1, np.int64)
+    n_nodes, n_waiting, n_leaves, n_todo = 1, 0, 1, 0
+    _make_node(tree, gain, 0, 0, n, 0)
     fresh, last_fresh = 0, 0
     while True:
         if fresh > last_fresh:
@@ -582,220 +448,501 @@ def grow_tree(
             if rules.max_leaves > 0:
                 for i in range(n_waiting):
                     u, v = waiting[i], waiting[at]
-                    if tree.gain[u] > tree.gain[v] or (tree.gain[u] == tree.gain[v] and u < v):
+                    if gain[u] > gain[v] or (gain[u] == gain[v] and u < v):
                         at = i
             node = waiting[at]
             n_waiting -= 1
             waiting[at] = waiting[n_waiting]
-            _part(words, codes, n_codes, is_cat, tree, node, n_nodes)
+            j = np.int64(tree[node, FEATURE])
+            is_set = is_cat[j] != 0
+            which = sets[node if is_set else 0]
+            _part(words, codes, skip + j, n_codes[j], which, is_set, tree, gain, node, n_nodes)
             fresh, last_fresh = n_nodes, n_nodes + 1
             n_nodes += 2
             n_leaves += 1
             continue
         node = fresh
         fresh += 1
-        a, b = np.int64(tree.start[node]), np.int64(tree.end[node])
-        tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
-        tree.bin[node], tree.next[node], tree.missing_left[node] = 0, 0, 1
-        if rules.max_depth > 0 and tree.depth[node] >= rules.max_depth:
+        if not _may_split(tree, node, rules):
             continue
-        if b - a < rules.min_split or b - a < 2 * rules.min_leaf:
+        a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
+        if b - a <= most:
+            todo[n_todo] = node
+            n_todo += 1
             continue
-        for k in range(channels):
-            total[k] = 0
+        _total(words, a, b, classes, channels, both)
         same = True
-        if alone:
-            v = head[a, 0]
-            for i in range(a, b):
-                total[0] += head[i, 0]
-                same &= head[i, 0] == v
-            if not same:
-                same = _same(head, a, b, rules.slack)
-        else:
-            for i in range(a, b):
-                _add(total, head, i, classes)
-            if classes.shape[0] == 0:
-                same = _same(head, a, b, rules.slack)
-            else:
-                for i in range(a, b):
-                    for q in range(head.shape[1] - 1):
-                        same &= (head[a, q] >> 32) == (head[i, q] >> 32)
+        for q in range(targets):
+            u = words[a, q]
+            for i in range(a + 1, b):
+                v = words[i, q]
+                if (u >> 32) != (v >> 32) if classes.shape[0] > 0 else _differ(u, v, rules.slack):
+                    same = False
+                    break
         if same:
             continue
-        if b - a <= size:
-            m = b - a
-            complete = True
-            for k in range(p):
-                # Where a value was missing before, one is likely to be missing again.
-                j = (gap + k) % p
-                if not _sort(codes, a, m, j, n_codes[j], lists, j * apart, listed, spare, bucket):
-                    gap, complete = j, False
-                    break
-            if complete:
-                for i in range(m):
-                    y[i], number[i] = head[a + i, 0], i
-                n_nodes = _grow_sorted(
-                    lists,
-                    apart,
-                    listed,
-                    y,
-                    number,
-                    side,
-                    m,
-                    order,
-                    state,
-                    rules,
-                    tree,
-                    node,
-                    n_nodes,
-                    total[0],
-                )
-                # Records stay where they are; what is asked for later is their row numbers.
-                last = head.shape[1] - 1
-                for i in range(m):
-                    y[i] = head[a + np.int64(number[i]), last]
-                for i in range(m):
-                    head[a + i, last] = y[i]
-                continue
-        parent = _fit(total, rules.criterion, classes)
-        best = rules.min_gain + abs(parent) * 1e-13
-        best_j, best_bin, best_next = -1, 0, 0
-        best_missing, best_set = 0, False
+        total = both[0]
+        scale = np.float64(total & WEIGHT) if plain else 1.0
+        parent = _fit(both, 0, rules.criterion, classes, channels)
+        best = (rules.min_gain + abs(parent) * 1e-13) * scale
+        best_j, best_last, best_next, best_missing = -1, 0, 0, 0
         tried = 0
-        _restart(state, order, rules.seed, tree.start[node], tree.end[node])
+        _restart(state, order, rules.seed, a, b)
         for pick in range(p):
             if tried >= rules.max_features:
                 break
             j = _draw(state, order, pick)
-            if alone:
-                m = _groups_of_one(head, codes, a, b, j, hist, touched, code, flat, count, counting)
-            else:
-                m = _groups(head, codes, a, b, j, classes, hist, touched, code, sums, count, counting)
+            shift = np.int64(0)
+            while rough and (n_codes[j] >> shift) > max(CELLS, min(b - a, MOST_CELLS)):
+                shift += 1
+            top = n_codes[j] >> shift
+            m = _gather(
+                words, codes, skip + j, a, b, np.uint64(shift), top + 1, plain, counting, classes, channels,
+                hist, tally, touched, code, sums, rows,
+            )  # fmt: skip
             if m < 2:
                 continue
             tried += 1
-            if fast and not is_cat[j] and code[m - 1] < n_codes[j]:
-                at, score = _cut_of_one(
-                    flat,
-                    count,
-                    m,
-                    total[0],
-                    rules.min_weight,
-                    rules.min_leaf,
-                    b - a,
-                    best + parent,
+            is_set = is_cat[j] != 0
+            missing = not is_set and code[m - 1] == top
+            cut, way = 0, 0
+            if plain and is_set:
+                for g in range(m):
+                    _level(key, level, g, sums[g])
+                for g in range(m, m + 8):
+                    key[g] = sums[g] = 0
+                found, limit, best = _cut_pairs(
+                    key, sums, rows, m, 0, 0, total, least, rules.min_leaf, b - a, best
                 )
-                if at >= 0:
-                    best, best_j, best_set, best_missing = score - parent, j, False, UNKNOWN
-                    best_bin, best_next = code[at], code[at + 1]
-                continue
-            # ---- a categorical column is put in the order of its mean (or of the commonest class)
-            if is_cat[j]:
-                top = 0
-                if classes.shape[0] > 0:
-                    for k in range(1, classes[0]):
-                        if total[k] > total[top]:
-                            top = k
-                for g in range(m):
-                    if classes.shape[0] > 0:
-                        own = 0.0
-                        for k in range(classes[0]):
-                            own += sums[g, k]
-                        r = np.float64(sums[g, top]) / own
-                    else:
-                        r = np.float64(sums[g, 0] >> 32) / np.float64(sums[g, 0] & 0xFFFFFFFF)
-                    q = g
-                    while q > 0 and rank[q - 1] > r:
-                        rank[q] = rank[q - 1]
-                        by_rank[q] = by_rank[q - 1]
-                        q -= 1
-                    rank[q], by_rank[q] = r, g
+                if found:
+                    for g in range(m):
+                        if key[g] <= limit:
+                            by_rank[cut] = g
+                            cut += 1
+            elif plain:
+                for other in range(2 if missing else 1):
+                    k, best = _cut_groups(
+                        sums, rows, m - other, sums[m - 1] if other else 0, rows[m - 1] if other else 0,
+                        total, least, rules.min_leaf, b - a, best,
+                    )  # fmt: skip
+                    if k >= 0:
+                        cut, way = k + 1, other
             else:
-                for g in range(m):
-                    by_rank[g] = g
-            missing = not is_cat[j] and code[m - 1] == n_codes[j]
-            last = m - 1 if missing else m
-            chosen = -1
-            if rules.random_cut and not is_cat[j]:
-                low, high = code[0], code[last - 1]
-                if high > low:
-                    at = low + np.int64(_random(state) % np.uint64(high - low))
-                    chosen = 0
-                    while chosen + 1 < last and code[chosen + 1] <= at:
-                        chosen += 1
-                elif not missing:
-                    continue
-            elif rules.random_cut:
-                chosen = np.int64(_random(state) % np.uint64(m - 1))
-            for missing_left in range(2 if missing else 1):
-                rows = 0
-                for k in range(channels):
-                    left[k] = sums[m - 1, k] if missing_left else 0
-                if missing_left:
-                    rows = count[m - 1]
-                # With missing values on the right a cut may come after the last number.
-                cuts = last if missing and not missing_left else last - 1
-                for g in range(cuts):
-                    at = by_rank[g]
-                    rows += count[at]
-                    for k in range(channels):
-                        left[k] += sums[at, k]
-                    if chosen >= 0 and g != chosen:
-                        continue
-                    if counting and (rows < rules.min_leaf or b - a - rows < rules.min_leaf):
-                        continue
-                    for k in range(channels):
-                        right[k] = total[k] - left[k]
-                    hl, hr = _weight(left, classes), _weight(right, classes)
-                    if hl < rules.min_weight or hr < rules.min_weight or hl * hr == 0.0:
-                        continue
-                    gain = (
-                        _fit(left, rules.criterion, classes) + _fit(right, rules.criterion, classes) - parent
-                    )
-                    if gain > best:
-                        best, best_j, best_set = gain, j, is_cat[j] != 0
-                        best_missing = missing_left if missing else UNKNOWN
-                        if best_set:
-                            for q in range(4):
-                                best_which[q] = np.uint64(0)
-                            best_missing = UNKNOWN
-                            for q in range(m):
-                                if code[q] == n_codes[j]:
-                                    best_missing = 0
-                            for q in range(g + 1):
-                                c = code[by_rank[q]]
-                                best_which[c >> 6] |= np.uint64(1) << np.uint64(c & 63)
-                                if c == n_codes[j]:
-                                    best_missing = 1
-                        else:
-                            best_bin = code[g]
-                            best_next = code[g + 1] if g + 1 < last else n_codes[j]
+                cut, way, best = _cut_general(
+                    code, sums, rows, m, is_set, missing, both, classes, channels, rules, least, b - a,
+                    state, parent, best, level, by_rank,
+                )  # fmt: skip
+            if cut == 0:
+                continue
+            best_j = j
+            best_missing = way if missing else UNKNOWN
+            if is_set:
+                for q in range(4):
+                    best_set[q] = 0
+                if code[m - 1] == n_codes[j]:
+                    best_missing = 0
+                for g in range(cut):
+                    c = code[by_rank[g]]
+                    best_set[c >> 6] |= ONE << np.uint64(c & 63)
+                    if c == n_codes[j]:
+                        best_missing = 1
+            else:
+                best_last = ((code[cut - 1] + 1) << shift) - 1
+                best_next = code[cut] << shift if cut < m - missing else n_codes[j]
         if best_j < 0:
             continue
-        tree.feature[node], tree.gain[node] = best_j, best
-        tree.bin[node], tree.next[node], tree.missing_left[node] = best_bin, best_next, best_missing
-        if best_set:
+        tree[node, FEATURE], gain[node] = best_j, best / scale
+        tree[node, MISSING_LEFT] = best_missing
+        if is_cat[best_j]:
             for q in range(4):
-                tree.set[node, q] = best_which[q]
+                sets[node, q] = best_set[q]
+        else:
+            tree[node, LAST], tree[node, NEXT] = best_last, best_next
         waiting[n_waiting] = node
         n_waiting += 1
     for i in range(n_waiting):
         node = waiting[i]
-        tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
-        tree.bin[node], tree.missing_left[node] = 0, 1
-    return n_nodes
+        _make_node(tree, gain, node, tree[node, START], tree[node, END], tree[node, DEPTH])
+    count[0], count[1] = n_nodes, n_todo
 
 
 @kernel
-def leaf_sums(ids, start, end, left, y, w, out):
-    """Weighted sums of the targets y (rows, values) and of w (last column) in every node."""
-    for node in range(left.shape[0] - 1, -1, -1):
-        if left[node] == node:
-            for i in range(start[node], end[node]):
-                r = ids[i]
-                for v in range(y.shape[1]):
-                    out[node, v] += w[r] * y[r, v]
-                out[node, y.shape[1]] += w[r]
-        else:
-            for v in range(out.shape[1]):
-                out[node, v] = out[left[node], v] + out[left[node] + 1, v]
+def grow_few(
+    words, codes, skip, n_codes, is_cat, rules, tree, gain, sets, level, key, place, todo, count
+):  # fmt: skip
+    """Grow all that lies below nodes of few records, which are not moved: ``place`` lists them in order."""
+    p = n_codes.shape[0]
+    state, order = np.empty(1, np.uint64), np.arange(p)
+    y, ones = np.zeros(FEW + 8, np.int64), np.ones(FEW + 8, np.int64)
+    plain_key = np.empty(FEW, np.int64)
+    spare, best_set = np.empty(FEW, np.uint32), np.zeros(4, np.uint64)
+    waiting = np.empty(FEW + 1, np.int64)
+    least = max(rules.min_weight, 0.5)
+    n_nodes = count[0]
+    for t in range(count[1]):
+        waiting[0] = todo[t]
+        n_waiting = 1
+        while n_waiting > 0:
+            n_waiting -= 1
+            node = waiting[n_waiting]
+            a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
+            own = place[a:b]
+            m = np.uint64(b - a)
+            total, same = np.int64(0), True
+            for i in range(m):
+                v = words[own[i], 0]
+                y[i] = v
+                total += v
+                same &= v == y[0]
+            if not same:
+                same = True
+                for i in range(m):
+                    if _differ(y[0], y[i], rules.slack):
+                        same = False
+                        break
+            if same:
+                continue
+            for i in range(m, m + np.uint64(8)):
+                y[i] = key[i] = 0
+            whole = np.float64(total & WEIGHT)
+            parent = np.float64(total >> 32) ** 2 / whole
+            best = (rules.min_gain + parent * 1e-13) * whole
+            best_j, best_key, best_missing = -1, np.int64(0), 0
+            tried = 0
+            _restart(state, order, rules.seed, a, b)
+            for pick in range(p):
+                if tried >= rules.max_features:
+                    break
+                j = _draw(state, order, pick)
+                low, high = np.int64(1 << 20), np.int64(-1)
+                for i in range(m):
+                    c = np.int64(codes[own[i], skip + j])
+                    key[i] = c
+                    low, high = min(low, c), max(high, c)
+                if low == high:
+                    continue
+                tried += 1
+                is_set = is_cat[j] != 0
+                if is_set:
+                    for i in range(m):
+                        plain_key[i] = key[i]
+                    for i in range(m):
+                        like = np.int64(0)
+                        for k in range(m):
+                            like += y[k] if plain_key[k] == plain_key[i] else 0
+                        _level(key, level, i, like)
+                missing = high == n_codes[j] and not is_set
+                extra, extra_rows = np.int64(0), 0
+                for way in range(2 if missing else 1):
+                    if way:
+                        for i in range(m):
+                            if key[i] == high:
+                                extra += y[i]
+                                extra_rows += 1
+                    found, limit, best = _cut_pairs(
+                        key, y, ones, m, extra, extra_rows, total, least, rules.min_leaf, b - a, best
+                    )
+                    if not found:
+                        continue
+                    best_j, best_key, best_missing = j, limit, way if missing else UNKNOWN
+                    if is_set:
+                        for q in range(4):
+                            best_set[q] = 0
+                        if high == n_codes[j]:
+                            best_missing = 0
+                        for i in range(m):
+                            if key[i] <= limit:
+                                c = plain_key[i]
+                                best_set[c >> 6] |= ONE << np.uint64(c & 63)
+                                if c == n_codes[j]:
+                                    best_missing = 1
+                # Any column that tells two records apart cuts them alike.
+                if b - a == 2 and best_j >= 0:
+                    break
+            if best_j < 0:
+                continue
+            # ---- part the places in order
+            is_set, top = is_cat[best_j] != 0, n_codes[best_j]
+            following, cut, others = top, np.uint64(0), np.uint64(0)
+            for i in range(m):
+                r = own[i]
+                c = np.int64(codes[r, skip + best_j])
+                if is_set:
+                    left = (best_set[c >> 6] >> np.uint64(c & 63)) & ONE != np.uint64(0)
+                else:
+                    left = c <= best_key or (best_missing == 1 and c == top)
+                    following = min(following, c if c > best_key else top)
+                own[cut] = spare[others] = r
+                cut += np.uint64(left)
+                others += np.uint64(not left)
+            for i in range(others):
+                own[cut + i] = spare[i]
+            if best_missing == UNKNOWN:
+                best_missing = cut >= others
+                if is_set and best_missing:
+                    best_set[top >> 6] |= ONE << np.uint64(top & 63)
+            tree[node, LEFT], tree[node, FEATURE], gain[node] = n_nodes, best_j, best / whole
+            tree[node, MISSING_LEFT] = best_missing
+            if is_set:
+                for q in range(4):
+                    sets[node, q] = best_set[q]
+            else:
+                tree[node, LAST], tree[node, NEXT] = best_key, following
+            at = a + np.int64(cut)
+            for child in range(2):
+                k = n_nodes + child
+                _make_node(tree, gain, k, at if child else a, b if child else at, tree[node, DEPTH] + 1)
+                if _may_split(tree, k, rules):
+                    waiting[n_waiting] = k
+                    n_waiting += 1
+            n_nodes += 2
+    count[0] = n_nodes
+
+
+@inner
+def _sort(codes, at, base, m, n_codes, lists, first, spare, bucket):
+    """List records base .. base + m in the order of a column as ``code << 16 | number``."""
+    # Two passes of a counting sort, by the low and by the high byte; the second where there is one.
+    passes = 2 if n_codes > 255 else 1
+    for k in range(257):
+        bucket[k] = 0
+    for i in range(m):
+        bucket[(np.int64(codes[base + i, at]) & 255) + 1] += 1
+    for k in range(256):
+        bucket[k + 1] += bucket[k]
+    to, start = (spare, 0) if passes == 2 else (lists, first)
+    for i in range(m):
+        c = np.int64(codes[base + i, at])
+        to[start + bucket[c & 255]] = np.uint32((c << 16) | i)
+        bucket[c & 255] += 1
+    if passes == 2:
+        for k in range(257):
+            bucket[k] = 0
+        for i in range(m):
+            bucket[(np.int64(spare[i]) >> 24) + 1] += 1
+        for k in range(256):
+            bucket[k + 1] += bucket[k]
+        for i in range(m):
+            c = np.int64(spare[i]) >> 24
+            lists[first + bucket[c]] = spare[i]
+            bucket[c] += 1
+
+
+@small
+def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_rows, best):
+    """Best cut of a list: its place or ``end``, its gain, the sum on the left; see ``_cut_groups``."""
+    g, w = total >> 32, total & WEIGHT
+    whole = np.float64(w)
+    at, left_at = end, left
+    for i in range(first, end):
+        e = np.uint64(lists[i])
+        left += y[e & LOW]
+        own = left & WEIGHT
+        d = np.float64((left >> 32) * w - own * g)
+        wl = np.float64(own)
+        wr = whole - wl
+        # Whether two codes are equal is hard to foresee, so it is asked of the few cuts that gain.
+        if d * d > best * (wl * wr):
+            if wl < least or wr < least or (i + ONE < end and (e ^ np.uint64(lists[i + ONE])) <= LOW):
+                continue
+            if min_leaf > 1:
+                rows = left_rows + np.int64(i - first) + 1
+                if rows < min_leaf or n_rows - rows < min_leaf:
+                    continue
+            score = d * d / (wl * wr)
+            if score > best:
+                best, at, left_at = score, i, left
+    return at, best, left_at
+
+
+@kernel
+def grow_sorted(words, codes, skip, n_codes, rules, tree, gain, place, root, few, todo, count):
+    """Grow what lies below a node, down to nodes of ``few`` records, which are left to do.
+
+    ``lists`` (2, columns, ``size``, flat) hold the records by each column's code: a node's lists are
+    in the first or the second half by turns of depth, and a cut parts them into the other half.
+    """
+    p, base = n_codes.shape[0], np.int64(tree[root, START])
+    m = np.int64(tree[root, END]) - base
+    state, order = np.empty(1, np.uint64), np.arange(p)
+    # An odd number of cache lines apart, or equal places of all lists would share few places there.
+    size = 16 * ((m // 16 + 1) | 1)
+    lists = np.empty(2 * p * size, np.uint32)
+    spare, bucket = np.empty(m, np.uint32), np.empty(257, np.int64)
+    y, side = np.empty(m, np.int64), np.empty(m, np.uint8)
+    place = place[base : base + m]
+    total = np.int64(0)
+    for i in range(m):
+        y[i] = words[base + i, 0]
+        total += y[i]
+    for j in range(p):
+        _sort(codes, skip + j, base, m, n_codes[j], lists, j * size, spare, bucket)
+    waiting, sums = np.empty(m + 1, np.int64), np.empty(m + 1, np.int64)
+    least = max(rules.min_weight, 0.5)
+    waiting[0], sums[0] = root, total
+    n_nodes, n_todo, n_waiting = count[0], count[1], 1
+    while n_waiting > 0:
+        n_waiting -= 1
+        node, total = waiting[n_waiting], sums[n_waiting]
+        a, b = np.uint64(tree[node, START] - base), np.uint64(tree[node, END] - base)
+        u, same = y[np.uint64(place[a]) - np.uint64(base)], True
+        for i in range(a, b):
+            if _differ(u, y[np.uint64(place[i]) - np.uint64(base)], rules.slack):
+                same = False
+                break
+        if same:
+            continue
+        odd = (tree[node, DEPTH] - tree[root, DEPTH]) & 1
+        now, then = odd * p * size, (1 - odd) * p * size
+        whole = np.float64(total & WEIGHT)
+        parent = np.float64(total >> 32) ** 2 / whole
+        best = (rules.min_gain + parent * 1e-13) * whole
+        best_j, best_at, best_left, best_missing = -1, np.uint64(0), np.int64(0), 0
+        tried = 0
+        _restart(state, order, rules.seed, tree[node, START], tree[node, END])
+        for pick in range(p):
+            if tried >= rules.max_features:
+                break
+            j = _draw(state, order, pick)
+            first, end = np.uint64(now + j * size) + a, np.uint64(now + j * size) + b
+            if (lists[first] ^ lists[end - ONE]) <= LOW:
+                continue
+            tried += 1
+            known, lost, lost_rows = end, np.int64(0), 0
+            while np.int64(lists[known - ONE] >> SHIFT) == n_codes[j]:
+                known -= ONE
+                lost += y[np.uint64(lists[known]) & LOW]
+                lost_rows += 1
+            for way in range(2 if lost_rows > 0 else 1):
+                at, best, left = _cut_list(
+                    lists, first, known, y, lost if way else 0, lost_rows if way else 0, total, least,
+                    rules.min_leaf, np.int64(b - a), best,
+                )  # fmt: skip
+                if at < known:
+                    best_j, best_at, best_left = j, at - np.uint64(now + j * size) + ONE, left
+                    best_missing = way if lost_rows > 0 else UNKNOWN
+        if best_j < 0:
+            continue
+        # ---- places in order, and the side of each record
+        first, top = np.uint64(now + best_j * size), n_codes[best_j]
+        last = np.int64(lists[first + best_at - ONE] >> SHIFT)
+        following = np.int64(lists[first + best_at] >> SHIFT) if best_at < b else top
+        cut = best_at
+        if best_missing == 1:
+            cut = b
+            while np.int64(lists[first + cut - ONE] >> SHIFT) == top:
+                cut -= ONE
+            cut = best_at + (b - cut)
+        lo, hi = a, cut
+        for i in range(a, b):
+            e = lists[first + i]
+            is_left = np.uint64(i < best_at or (best_missing == 1 and np.int64(e >> SHIFT) == top))
+            side[np.uint64(e) & LOW] = is_left
+            place[hi ^ ((lo ^ hi) & (np.uint64(0) - is_left))] = base + np.int64(np.uint64(e) & LOW)
+            lo += is_left
+            hi += ONE - is_left
+        if best_missing == UNKNOWN:
+            best_missing = cut - a >= b - cut
+        tree[node, LEFT], tree[node, FEATURE], gain[node] = n_nodes, best_j, best / whole
+        tree[node, LAST], tree[node, NEXT], tree[node, MISSING_LEFT] = last, following, best_missing
+        listed = False
+        for child in range(2):
+            k = n_nodes + child
+            s, e = (cut, b) if child else (a, cut)
+            _make_node(tree, gain, k, base + np.int64(s), base + np.int64(e), tree[node, DEPTH] + 1)
+            if not _may_split(tree, k, rules):
+                continue
+            if np.int64(e - s) <= few:
+                todo[n_todo] = k
+                n_todo += 1
+                continue
+            waiting[n_waiting], sums[n_waiting] = k, total - best_left if child else best_left
+            n_waiting += 1
+            listed = True
+        n_nodes += 2
+        if not listed:
+            continue
+        for j in range(p):
+            first, to = np.uint64(now + j * size), np.uint64(then + j * size)
+            if (lists[first + a] ^ lists[first + b - ONE]) <= LOW:
+                # A column of one value stays so: only the ends of its lists are looked at.
+                e = lists[first + a]
+                lists[to + a] = lists[to + cut - ONE] = lists[to + cut] = lists[to + b - ONE] = e
+                continue
+            lo, hi = to + a, to + cut
+            for i in range(first + a, first + b):
+                e = lists[i]
+                is_left = np.uint64(side[np.uint64(e) & LOW])
+                # Without a branch, which would be guessed wrong half the time.
+                lists[hi ^ ((lo ^ hi) & (np.uint64(0) - is_left))] = e
+                lo += is_left
+                hi += ONE - is_left
+    count[0], count[1] = n_nodes, n_todo
+
+
+@kernel
+def make_records(table, y, w, labels, scale_w, scale_g, words, codes, skip):
+    """Copy the rows of positive weight; without labels a scale of 0 says that y is 0 or 1."""
+    i, q = 0, y.shape[1]
+    for r in range(table.shape[0]):
+        if not w[r] > 0.0:
+            continue
+        h = max(np.int64(np.floor(w[r] * scale_w + 0.5)), 1)
+        for v in range(q):
+            if labels:
+                g = np.int64(y[r, v])
+            elif scale_g == 0.0:
+                g = np.int64(y[r, v]) * h
+            else:
+                g = np.int64(np.floor(y[r, v] * (w[r] * scale_g) + 0.5))
+            words[i, v] = (g << 32) + h
+        words[i, q] = r
+        for j in range(np.uint64(table.shape[1])):
+            codes[i, np.uint64(skip) + j] = table[r, j]
+        i += 1
+
+
+@kernel
+def sum_nodes(tree, words, at, place, y, w, value, weight):
+    """Weighted means of the targets y (rows, values) in every node, and its weight."""
+    for node in range(value.shape[0] - 1, -1, -1):
+        k = np.int64(tree[node, LEFT])
+        a, b = np.uint64(tree[node, START]), np.uint64(tree[node, END])
+        total = 0.0 if k == node else weight[k] + weight[k + 1]
+        for i in range(a, b if k == node else a):
+            total += w[words[place[i], at]]
+        weight[node] = total
+        for v in range(value.shape[1]):
+            total = 0.0 if k == node else value[k, v] + value[k + 1, v]
+            for i in range(a, b if k == node else a):
+                r = words[place[i], at]
+                total += w[r] * y[r, v]
+            value[node, v] = total
+    for node in range(value.shape[0]):
+        for v in range(value.shape[1]):
+            value[node, v] /= weight[node]
+
+
+@kernel
+def number_values(x, order, most, column, codes, low, high):
+    """Number the values of a column, whose ``order`` is given; return how many numbers there are.
+
+    Neighbours share a number where it does not stand for more than ``most`` rows. ``low`` and
+    ``high`` get the least and the greatest value of each.
+    """
+    n, k, held = x.shape[0], -1, 0
+    i = 0
+    while i < n and not np.isnan(x[order[i]]):
+        v = x[order[i]]
+        e = i + 1
+        while e < n and x[order[e]] == v:
+            e += 1
+        if k < 0 or held + e - i > most:
+            k += 1
+            held, low[k] = 0, v
+        high[k] = v
+        held += e - i
+        while i < e:
+            codes[order[i], column] = k
+            i += 1
+    return k + 1

@@ -258,14 +258,9 @@ class Forest(Growing, abstract=True):
         seeds = rng.randint(2**31 - 1, size=done + max(more, 0))[done:]
         self.n_samples_fit_, m = n, self._n_drawn(n)
 
-        def draw(seed, m):
-            count = _bags.bag(seed, n, m)
-            ids = np.flatnonzero(count)
-            return ids, count[ids] * weight[ids]
-
         def one(seed):
-            ids, own = draw(seed, m)
-            return _plant.grow(plot, targets, own, self._rules(targets, own, p, int(seed)), ids)
+            own = _bags.bag(seed, n, m) * weight
+            return _plant.grow(plot, targets, own, self._rules(targets, own, p, int(seed)))
 
         trees, shares = [], []
         threads = min(_plant.cores(self.n_jobs), max(1, len(seeds)))
@@ -292,19 +287,18 @@ class Forest(Growing, abstract=True):
         self.seeds_ = np.concatenate([self.seeds_, seeds[: len(trees)]]).astype(np.int64)
         self.n_drawn_ = np.append(self.n_drawn_, np.full(len(trees), m))
         if self.oob_score:
-            self._set_oob(X, y, self._out_of_bag(X, draw), w)
+            self._set_oob(X, y, self._out_of_bag(X), w)
 
-    def _out_of_bag(self, X, draw):
+    def _out_of_bag(self, X):
         """Mean over the trees that did not see a row, (n, v); nan where all saw it."""
-        from zoo.trees import _model
+        from zoo.trees import _bags, _model
 
         n = len(X)
         total = np.zeros((n, self.model_["value"].shape[1]))
         seen = np.zeros(n)
         codes = self._categories()
         for t, (seed, m) in enumerate(zip(self.seeds_, self.n_drawn_, strict=True)):
-            out = np.ones(n, bool)
-            out[draw(seed, m)[0]] = False
+            out = _bags.bag(seed, n, m) == 0
             part = _model.cut_model(self.model_, t, t + 1)
             leaf = _model.find_leaves(part, codes, X[out], self.n_jobs)[:, 0]
             total[out] += self.model_["value"][leaf]

@@ -7,25 +7,25 @@ rows costs O(n log n), and every cut is tried.
 """
 
 import numpy as np
-from numba import njit
 
-from zoo.trees import _forest, _plant
-
-kernel = njit(cache=True, nogil=True, error_model="numpy")
-inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+from zoo.trees._forest import (
+    DEPTH,
+    END,
+    FEATURE,
+    LAST,
+    LEFT,
+    MISSING_LEFT,
+    NEXT,
+    START,
+    UNKNOWN,
+    _make_node,
+    _random,
+    inner,
+    kernel,
+)
 
 EVEN = 1e-12
 """Share of the weight by which two halves may differ and still be even."""
-
-
-@inner
-def _random(state):
-    """Splitmix64, as in ``_forest``."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 @inner
@@ -107,7 +107,7 @@ def _errors(rows, ends, sequence, backwards, v, rank, value, w, tree, out):
 
 
 @kernel
-def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
+def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, gain, sets, value, weight):
     """Grow one tree on rows of codes (n, p) and targets (n, targets); return its number of nodes.
 
     ``value`` (nodes, targets) gets the medians, ``weight`` the weights of the nodes.
@@ -122,7 +122,7 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
     waiting = np.empty(max(64, n), np.int64)
     best_which = np.zeros(4, np.uint64)
     n_nodes, n_waiting, n_leaves = 1, 0, 1
-    tree.start[0], tree.end[0], tree.depth[0] = 0, n, 0
+    _make_node(tree, gain, 0, 0, n, 0)
     fresh, last_fresh = 0, 0
     while True:
         if fresh > last_fresh:
@@ -133,20 +133,20 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
             if rules.max_leaves > 0:
                 for i in range(n_waiting):
                     u, t = waiting[i], waiting[at]
-                    if tree.gain[u] > tree.gain[t] or (tree.gain[u] == tree.gain[t] and u < t):
+                    if gain[u] > gain[t] or (gain[u] == gain[t] and u < t):
                         at = i
             node = waiting[at]
             n_waiting -= 1
             waiting[at] = waiting[n_waiting]
-            a, b, j = np.int64(tree.start[node]), np.int64(tree.end[node]), tree.feature[node]
+            a, b, j = np.int64(tree[node, START]), np.int64(tree[node, END]), tree[node, FEATURE]
             is_set, nc = is_cat[j] != 0, np.int64(n_codes[j])
             lo, hi = a, 0
             for i in range(a, b):
                 c = np.int64(codes[order[i], j])
                 if is_set:
-                    left = (tree.set[node, c >> 6] >> np.uint64(c & 63)) & np.uint64(1) != np.uint64(0)
+                    left = (sets[node, c >> 6] >> np.uint64(c & 63)) & np.uint64(1) != np.uint64(0)
                 else:
-                    left = c <= tree.bin[node] or (tree.missing_left[node] == 1 and c == nc)
+                    left = c <= tree[node, LAST] or (tree[node, MISSING_LEFT] == 1 and c == nc)
                 if left:
                     order[lo] = order[i]
                     lo += 1
@@ -155,24 +155,20 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
                     hi += 1
             for i in range(hi):
                 order[lo + i] = spare[i]
-            if tree.missing_left[node] == _forest.UNKNOWN:
-                tree.missing_left[node] = lo - a >= hi
+            if tree[node, MISSING_LEFT] == UNKNOWN:
+                tree[node, MISSING_LEFT] = lo - a >= hi
                 if is_set and lo - a >= hi:
-                    tree.set[node, nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
-            tree.left[node] = n_nodes
-            for side in range(2):
-                tree.start[n_nodes + side] = a if side == 0 else lo
-                tree.end[n_nodes + side] = lo if side == 0 else b
-                tree.depth[n_nodes + side] = tree.depth[node] + 1
+                    sets[node, nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
+            tree[node, LEFT] = n_nodes
+            _make_node(tree, gain, n_nodes, a, lo, tree[node, DEPTH] + 1)
+            _make_node(tree, gain, n_nodes + 1, lo, b, tree[node, DEPTH] + 1)
             fresh, last_fresh = n_nodes, n_nodes + 1
             n_nodes += 2
             n_leaves += 1
             continue
         node = fresh
         fresh += 1
-        a, b = np.int64(tree.start[node]), np.int64(tree.end[node])
-        tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
-        tree.bin[node], tree.next[node], tree.missing_left[node] = 0, 0, 1
+        a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
         m = b - a
         own_w, total_w = np.empty(m), 0.0
         for i in range(m):
@@ -198,7 +194,7 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
                 ordered[q, i] = v[q, place[i]]
         if parent <= 1e-14 * total_w or m < rules.min_split or m < 2 * rules.min_leaf:
             continue
-        if rules.max_depth > 0 and tree.depth[node] >= rules.max_depth:
+        if rules.max_depth > 0 and tree[node, DEPTH] >= rules.max_depth:
             continue
         # A cut that gains nothing is taken too: its sides may gain.
         best = rules.min_gain - parent * 1e-12
@@ -277,14 +273,14 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
                         continue
                     if min(left_w, total_w - left_w) < rules.min_weight * (1 - EVEN):
                         continue
-                    gain = parent - errors[g] / n_targets
-                    if gain > best:
-                        best, best_j, best_set = gain, j, is_cat[j] != 0
-                        best_missing = missing_left if missing else _forest.UNKNOWN
+                    fall = parent - errors[g] / n_targets
+                    if fall > best:
+                        best, best_j, best_set = fall, j, is_cat[j] != 0
+                        best_missing = missing_left if missing else UNKNOWN
                         if best_set:
                             for word in range(4):
                                 best_which[word] = np.uint64(0)
-                            best_missing = _forest.UNKNOWN
+                            best_missing = UNKNOWN
                             if code[groups - 1] == n_codes[j]:
                                 best_missing = 0
                             for h in range(g + 1):
@@ -297,28 +293,14 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, value, weight):
                             best_next = code[k + 1] if k + 1 < last else n_codes[j]
         if best_j < 0:
             continue
-        tree.feature[node], tree.gain[node] = best_j, max(best, 0.0)
-        tree.bin[node], tree.next[node], tree.missing_left[node] = best_bin, best_next, best_missing
+        tree[node, FEATURE], gain[node] = best_j, max(best, 0.0)
+        tree[node, LAST], tree[node, NEXT], tree[node, MISSING_LEFT] = best_bin, best_next, best_missing
         if best_set:
             for word in range(4):
-                tree.set[node, word] = best_which[word]
+                sets[node, word] = best_which[word]
         waiting[n_waiting] = node
         n_waiting += 1
     for i in range(n_waiting):
         node = waiting[i]
-        tree.left[node], tree.feature[node], tree.gain[node] = node, -1, 0.0
-        tree.bin[node], tree.missing_left[node] = 0, 1
+        _make_node(tree, gain, node, tree[node, START], tree[node, END], tree[node, DEPTH])
     return n_nodes
-
-
-def grow(plot, targets, w, rules, ids):
-    """Grow one tree on the rows ``ids`` with weights w."""
-    m = len(ids)
-    nodes = 2 * m if rules.max_leaves == 0 else min(2 * m, 2 * rules.max_leaves)
-    tree = _plant.bare_tree(nodes, plot.is_cat.any())
-    value, weight = np.empty((nodes, targets.dense.shape[1])), np.empty(nodes)
-    k = grow_tree(
-        plot.codes[ids].astype(np.uint16, copy=False), plot.n_codes, plot.is_cat, targets.dense[ids],
-        np.ascontiguousarray(w, np.float64), rules, tree, value, weight,
-    )  # fmt: skip
-    return _plant.dress(plot, tree, k, value[:k], weight[:k], 1.0)

@@ -5,35 +5,42 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.trees import _bins, _forest, _model
+from zoo.trees import _bins, _forest, _median, _model
 
 EXACT_ROWS = 10_000
 """Up to this many rows every distinct value is a place to cut, unless bins are asked for."""
 MORE_ROWS, MORE_CELLS = 50_000, 500_000
 """Likewise where a squared error feels the place of a cut and nodes are sorted, not counted."""
+FINE = 8191
+"""Else neighbouring values share a code where it does not stand for more than one part in so many of
+the rows: no more codes than twice that."""
+WHOLE = 128
+"""The code that stands for what is missing is then a multiple of this, so that it shares no cell."""
 
 
 class Plot(NamedTuple):
     """A table in codes, and what turns cuts back into thresholds."""
 
-    codes: np.ndarray  # uint8 or uint16 (n, p)
-    n_codes: np.ndarray  # int64 (p)
+    codes: np.ndarray  # uint16 (n, p)
+    n_codes: np.ndarray  # int64 (p): the code that stands for what is missing
     is_cat: np.ndarray  # uint8 (p)
-    values: list  # distinct values of each column, or None
-    edges: list  # upper limits of bins, or the known categories
+    exact: bool  # whether a code is a value
+    limits: np.ndarray  # float64 (p, codes): the value of each code, or the upper limit
+    edges: list  # the known categories of each column, and whatever of others
 
 
 def make_plot(X, max_bins, is_cat, w=None, squared=False):
     """Code a table: by rank of the distinct values, or by bins."""
     n, p = X.shape
-    more = squared and n <= MORE_ROWS and X.size <= MORE_CELLS and not np.isnan(X).any()
-    exact = max_bins is None and (n <= EXACT_ROWS or more)
-    if not exact:
-        bins = _bins.find_bins(X, max_bins or 255, is_cat, w, np.random.RandomState(0))
+    if max_bins is not None:
+        bins = _bins.find_bins(X, max_bins, is_cat, w, np.random.RandomState(0))
         cols, _ = _bins.encode(X, bins)
-        return Plot(_bins.weave(cols)[:, :p], bins.n_bins, bins.is_cat, None, bins.edges)
+        codes = np.ascontiguousarray(cols.T, dtype=np.uint16)
+        return Plot(codes, bins.n_bins, bins.is_cat, False, _as_table(bins.edges), bins.edges)
+    exact = n <= EXACT_ROWS or (squared and n <= MORE_ROWS and X.size <= MORE_CELLS)
     codes = np.empty((n, p), np.uint16)
-    values, n_codes = [], np.empty(p, np.int64)
+    limits, n_codes = [], np.empty(p, np.int64)
+    low, high = np.empty(n), np.empty(n)
     for j in range(p):
         x = X[:, j].astype(np.float64)
         missing = np.isnan(x)
@@ -41,13 +48,22 @@ def make_plot(X, max_bins, is_cat, w=None, squared=False):
             known = _bins.find_bins(X[:, [j]], 255, is_cat[[j]], w, None).edges[0]
             code = np.searchsorted(known, x)
             missing |= known[np.minimum(code, len(known) - 1)] != x if len(known) else True
+            codes[:, j], k = code, len(known)
+            limits.append(known)
         else:
-            known, code = np.unique(x, return_inverse=True, equal_nan=True)
-            known = known[: len(known) - missing.any()]
-        code[missing] = len(known)
-        codes[:, j], n_codes[j] = code, len(known)
-        values.append(known)
-    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), values, values)
+            k = _forest.number_values(x, np.argsort(x), 1 if exact else n // FINE, j, codes, low, high)
+            limits.append(high[:k].copy() if exact else _bins._midpoints(high[: k - 1], low[1:k]))
+            if not exact and k > _forest.CELLS:
+                k = -(-k // WHOLE) * WHOLE
+        codes[missing, j], n_codes[j] = k, k
+    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), exact, _as_table(limits), limits)
+
+
+def _as_table(columns):
+    table = np.full((len(columns), max(len(c) for c in columns) + 1), np.inf)
+    for own, c in zip(table, columns, strict=True):
+        own[: len(c)] = c
+    return table
 
 
 class Targets(NamedTuple):
@@ -57,6 +73,12 @@ class Targets(NamedTuple):
     classes: np.ndarray  # int64 (q): numbers of classes, empty when packed as w y
     dense: np.ndarray  # float64 (n, v): what leaves average
     criterion: int
+
+    @property
+    def zero_one(self):
+        """Whether all packed targets are 0 or 1."""
+        y = self.packed
+        return bool(((y[:100] == 0) | (y[:100] == 1)).all() and ((y == 0) | (y == 1)).all())
 
 
 def regression_targets(y, criterion, name):
@@ -100,117 +122,117 @@ class Grown(NamedTuple):
     depth: int
 
 
-def _pack(targets, w):
-    """Whole numbers (n, q) and the factor that turns their gains into falls of the criterion."""
-    n = len(w)
-    whole = bool((w == np.floor(w)).all()) and w.sum() < 2**31
-    scale_w = 1.0 if whole else (2.0**31 - n) / w.sum()
-    wq = np.floor(w * scale_w + 0.5).astype(np.int64)
-    wq = np.maximum(wq, 1)
+def _scales(targets, w, m):
+    """What turns weights and weighted targets into whole numbers, and the gains of these into falls."""
+    total = float(w.sum())
+    whole = total < 2**31 and bool((w == np.floor(w)).all())
+    scale_w = 1.0 if whole else (2.0**31 - m) / total
+    each = 1.0 / targets.packed.shape[1]  # the impurity of several targets is the mean of theirs
     if len(targets.classes):
-        return (targets.packed.astype(np.int64) << 32) + wq[:, None], 1.0 / scale_w, scale_w
-    y = targets.packed
-    zero_one = _is_zero_one(targets)
-    if zero_one:
-        return ((wq[:, None] * y.astype(np.int64)) << 32) + wq[:, None], 1 / scale_w, scale_w
+        return scale_w, 0.0, each / scale_w
+    if targets.zero_one:
+        # Gini counts both classes; the squares of 0 and 1 see one of them.
+        return scale_w, 0.0, each / scale_w * (2.0 if targets.criterion == _forest.SQUARED else 1.0)
     # One scale for all outputs: their gains are added.
-    size = (np.abs(y) * w[:, None]).sum(axis=0).max()
-    scale_g = (2.0**31 - 2 - n) / size if size > 0 else 1.0
-    g = np.floor(y * (w * scale_g)[:, None] + 0.5).astype(np.int64)
-    factor = 1 / scale_g if targets.criterion == _forest.POISSON else scale_w / scale_g**2
-    return (g << 32) + wq[:, None], factor, scale_w
+    size = float((np.abs(targets.packed) * w[:, None]).sum(axis=0).max())
+    scale_g = (2.0**31 - 2 - m) / size if size > 0 else 1.0
+    poisson = targets.criterion == _forest.POISSON
+    return scale_w, scale_g, each / scale_g if poisson else each * scale_w / scale_g**2
 
 
-def grow(plot, targets, w, rules, ids=None):
-    """Grow one tree on the rows ``ids`` with weights w (both of all rows when ids is None)."""
-    if ids is None:
-        ids = np.arange(len(plot.codes))
+def grow(plot, targets, w, rules):
+    """Grow one tree on the rows of positive weight."""
     if targets.criterion == _forest.ABSOLUTE:
-        from zoo.trees import _median
-
-        return _median.grow(plot, targets, w, rules, ids)
+        return _grow_medians(plot, targets, w, rules)
     p = plot.codes.shape[1]
-    size = plot.codes.dtype.itemsize
-    q = targets.packed.shape[1]
-    wide = 8 * (q + 1)
-    record = -(-(wide + p * size) // 8) * 8
-    m = len(ids)
-    raw = np.empty((m, record), np.uint8)
-    codes = raw[:, wide : wide + p * size].view(plot.codes.dtype)
-    codes[:] = plot.codes[ids]
-    head = raw[:, :wide].view(np.int64)
-    sub = Targets(targets.packed[ids], targets.classes, targets.dense, targets.criterion)
-    head[:, :q], factor, scale_w = _pack(sub, w)
-    head[:, q] = np.arange(m)
-    if targets.criterion == _forest.SQUARED and _is_zero_one(targets):
-        factor *= 2.0  # Gini counts both classes; the squares of 0 and 1 see one of them
-    factor /= q  # the impurity of several targets is the mean of theirs
+    m, q = np.count_nonzero(w > 0), targets.packed.shape[1]
+    scale_w, scale_g, factor = _scales(targets, w, m)
+    words = np.empty((m, q + 1 + -(-p // 4)), np.int64)
+    codes, skip = words.view(np.uint16), 4 * (q + 1)
+    _forest.make_records(
+        plot.codes, targets.packed, w, len(targets.classes) > 0, scale_w, scale_g, words, codes, skip
+    )
     rules = rules._replace(
         min_weight=rules.min_weight * scale_w,
         min_gain=rules.min_gain / factor,
-        slack=0.0 if _is_zero_one(targets) else 0.5,
+        slack=0.0 if targets.zero_one else 0.5,
     )
-    nodes = 2 * m if rules.max_leaves == 0 else min(2 * m, 2 * rules.max_leaves)
-    tree = bare_tree(nodes, plot.is_cat.any())
+    tree, gain, sets = bare_tree(m, rules, plot)
     channels = int(targets.classes.sum()) or q
-    cells = int(plot.n_codes.max()) + 1
-    k = _forest.grow_tree(
-        raw.view(np.int64), head, codes, plot.n_codes, plot.is_cat, targets.classes, channels,
-        rules, tree, np.zeros((cells, channels + 1), np.int64),
-        np.zeros((cells + 63) // 64, np.uint64), _forest.sorted_rows(p, size, rules),
+    plain = channels == 1 and rules.criterion == _forest.SQUARED and not rules.random_cut
+    few, most = most_records(plot, rules) if plain and rules.max_leaves == 0 else (0, 0)
+    todo, count = np.empty(m, np.int32), np.zeros(2, np.int64)
+    level = np.empty(int(plot.n_codes.max()) + _forest.FEW + 16)
+    _forest.grow_large(
+        words, codes, skip, plot.n_codes, plot.is_cat, not plot.exact, targets.classes, channels, rules,
+        tree, gain, sets, level, level.view(np.int64), max(few, most), todo, count,
     )  # fmt: skip
-    sums = np.zeros((k, targets.dense.shape[1] + 1))
-    rows = head[:, q].copy()
-    _forest.leaf_sums(rows, tree.start, tree.end, tree.left[:k], targets.dense[ids], w, sums)
-    weight = sums[:, -1].copy()
-    return dress(plot, tree, k, sums[:, :-1] / weight[:, None], weight, factor)
-
-
-def bare_tree(nodes, sets):
-    """Room for a tree of so many nodes, and for sets of categories where there are any."""
-    return _forest.Plain(
-        *(np.empty(nodes, d) for d in ("i4", "i4", "i4", "i4", "u1")),
-        np.zeros((nodes if sets else 1, 4), np.uint64),
-        np.empty(nodes), *(np.empty(nodes, "i4") for _ in range(3)),
+    place = np.arange(m, dtype=np.uint32)
+    if most > few:
+        ready, count[1] = todo[: count[1]].copy(), 0
+        for node in ready:
+            if tree[node, _forest.END] - tree[node, _forest.START] > few:
+                _forest.grow_sorted(
+                    words, codes, skip, plot.n_codes, rules, tree, gain, place, node, few, todo, count
+                )
+            else:
+                todo[count[1]] = node
+                count[1] += 1
+    _forest.grow_few(
+        words, codes, skip, plot.n_codes, plot.is_cat, rules, tree, gain, sets, level,
+        level.view(np.int64), place, todo, count,
     )  # fmt: skip
+    k = int(count[0])
+    value, weight = np.empty((k, targets.dense.shape[1])), np.empty(k)
+    _forest.sum_nodes(tree, words, q, place, targets.dense, w, value, weight)
+    return dress(plot, tree[:k], sets, value, gain[:k] * factor, weight)
 
 
-def dress(plot, tree, k, value, weight, factor):
-    """Turn the k nodes that a kernel grew into all that they know."""
-    left, feature = tree.left[:k].copy(), tree.feature[:k].copy()
+def most_records(plot, rules):
+    """Records of a node that is ended by looking at all pairs, and of one that is sorted."""
+    p = len(plot.n_codes)
+    if rules.max_depth in (1, 2):
+        return 0, 0
+    if plot.is_cat.any() or 2 * rules.max_features < p:
+        return _forest.FEW, 0
+    return 2, min(_forest.MOST_SORTED, _forest.MOST_LISTED // p)
+
+
+def _grow_medians(plot, targets, w, rules):
+    ids = np.flatnonzero(w)
+    tree, gain, sets = bare_tree(len(ids), rules, plot)
+    value, weight = np.empty((len(tree), targets.dense.shape[1])), np.empty(len(tree))
+    k = _median.grow_tree(
+        plot.codes[ids], plot.n_codes, plot.is_cat, targets.dense[ids], np.asarray(w, np.float64)[ids],
+        rules, tree, gain, sets, value, weight,
+    )  # fmt: skip
+    return dress(plot, tree[:k], sets, value[:k], gain[:k], weight[:k])
+
+
+def bare_tree(m, rules, plot):
+    """Room for the nodes of a tree of m rows, their gains and sets of categories (see ``_forest``)."""
+    nodes = 2 * m if rules.max_leaves == 0 else min(2 * m, 2 * rules.max_leaves)
+    sets = np.zeros((nodes if plot.is_cat.any() else 1, 4), np.uint64)
+    return np.empty((nodes, 8), np.int32), np.empty(nodes), sets
+
+
+def dress(plot, tree, sets, value, gain, weight):
+    """Turn the nodes that a kernel grew into all that they know."""
+    left, feature, last, following, missing_left, start, end, depth = np.ascontiguousarray(tree.T)
     inner = feature >= 0
     is_set = inner & (plot.is_cat[feature] != 0)
-    threshold = np.full(k, np.inf)
+    threshold = np.full(len(tree), np.inf)
     at = np.flatnonzero(inner & ~is_set)
-    threshold[at] = _thresholds(plot, feature[at], tree.bin[at], tree.next[at])
-    set_at = np.full(k, -1, np.int32)
+    j, last, following = feature[at], last[at], following[at] - (not plot.exact)
+    end_code = plot.limits.shape[1] - 1
+    low, high = (plot.limits[j, np.minimum(c, end_code)] for c in (last, following))
+    threshold[at] = _bins._midpoints(low, high)
+    set_at = np.full(len(tree), -1, np.int32)
     set_at[is_set] = np.arange(is_set.sum())
     return Grown(
-        left, feature, threshold, tree.missing_left[:k].copy(), set_at,
-        tree.set[:k][is_set] if plot.is_cat.any() else np.empty((0, 4), np.uint64),
-        value, tree.gain[:k] * factor, weight,
-        (tree.end - tree.start)[:k].astype(np.int64), int(tree.depth[:k].max()),
+        left, feature, threshold, missing_left.astype(np.uint8), set_at, sets[np.flatnonzero(is_set)],
+        value, gain, weight, (end - start).astype(np.int64), int(depth.max()),
     )  # fmt: skip
-
-
-def _is_zero_one(targets):
-    y = targets.packed
-    return bool(((y[:100] == 0) | (y[:100] == 1)).all() and ((y == 0) | (y == 1)).all())
-
-
-def _thresholds(plot, feature, code, following):
-    """Midpoint of the two values that a cut parts, or the edge of the bin."""
-    if plot.values is None:
-        width = max(len(e) for e in plot.edges) + 1
-        table = np.full((len(plot.edges), width), np.inf)
-        for j, e in enumerate(plot.edges):
-            table[j, : len(e)] = e
-        return table[feature, code]
-    width = max(len(v) for v in plot.values) + 1
-    table = np.full((len(plot.values), width), np.inf)
-    for j, v in enumerate(plot.values):
-        table[j, : len(v)] = v
-    return _bins._midpoints(table[feature, code], table[feature, following])
 
 
 def join(model, trees, dtype):
