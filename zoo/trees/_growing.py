@@ -1,5 +1,6 @@
 """Trees grown to purity, one or many: what decision trees and forests share."""
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -166,6 +167,24 @@ class Growing(Portable, abstract=True):
         return leaves if hasattr(self, "n_estimators") else leaves[:, 0]
 
 
+def _in_turn(make, seeds, threads):
+    """Yield make(seed) in order; threads work a little ahead, so that a stop wastes few."""
+    if threads == 1:
+        # A thread of its own would get memory of its own, which is not given back.
+        yield from map(make, seeds)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = deque(pool.submit(make, s) for s in seeds[: 2 * threads])
+        try:
+            for i in range(len(seeds)):
+                yield ahead.popleft().result()
+                if i + 2 * threads < len(seeds):
+                    ahead.append(pool.submit(make, seeds[i + 2 * threads]))
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
 class Forest(Growing, abstract=True):
     """Many trees, each on a bootstrap sample with few columns a node; their mean is the answer.
 
@@ -262,30 +281,22 @@ class Forest(Growing, abstract=True):
             own = _bags.bag(seed, n, m) * weight
             return _plant.grow(plot, targets, own, self._rules(targets, own, p, int(seed)))
 
-        trees, shares = [], []
-        threads = min(_plant.cores(self.n_jobs), max(1, len(seeds)))
-        with ThreadPoolExecutor(threads) as pool:
-            # A few trees ahead of the one that is awaited: a stop wastes no more than those.
-            ahead = [pool.submit(one, s) for s in seeds[: 2 * threads]]
-            for i in steps(len(seeds), "tree"):
-                tree = ahead[i].result()
-                shares.append(self._importances([tree], p))
-                # Only weight is asked for later: gain and counts of millions of nodes are let go.
-                trees.append(tree._replace(gain=np.empty(0), count=np.empty(0)))
-                if i + 2 * threads < len(seeds):
-                    ahead.append(pool.submit(one, seeds[i + 2 * threads]))
-                ahead[i] = None
-            for future in ahead:
-                if future is not None:
-                    future.cancel()
+        stand, shares = _plant.Stand(self.model_, self.dtype_), []
+        trees = _in_turn(one, seeds, min(_plant.cores(self.n_jobs), max(1, len(seeds))))
+        for _ in steps(len(seeds), "tree"):
+            tree = next(trees)
+            shares.append(self._importances([tree], p))
+            # Only weight is asked for later: gain and counts of millions of nodes are let go.
+            stand.add(tree._replace(gain=np.empty(0), count=np.empty(0)))
+        trees.close()
         old = self.feature_importances_ * done
-        grown = done + len(trees)
+        grown = done + len(shares)
         total = np.sum(shares, axis=0) if shares else np.zeros(p)
         whole = total / total.sum() if total.sum() > 0 else total
-        self.feature_importances_ = (old + whole * len(trees)) / max(grown, 1)
-        self.model_ = _plant.join(self.model_, trees, self.dtype_)
-        self.seeds_ = np.concatenate([self.seeds_, seeds[: len(trees)]]).astype(np.int64)
-        self.n_drawn_ = np.append(self.n_drawn_, np.full(len(trees), m))
+        self.feature_importances_ = (old + whole * len(shares)) / max(grown, 1)
+        self.model_ = stand.model()
+        self.seeds_ = np.concatenate([self.seeds_, seeds[: len(shares)]]).astype(np.int64)
+        self.n_drawn_ = np.append(self.n_drawn_, np.full(len(shares), m))
         if self.oob_score:
             self._set_oob(X, y, self._out_of_bag(X), w)
 

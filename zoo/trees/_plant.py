@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.trees import _bins, _forest, _median, _model
+from zoo.trees import _bins, _forest, _median, _paths
 
 EXACT_ROWS = 10_000
 """Up to this many rows every distinct value is a place to cut, unless bins are asked for."""
@@ -26,7 +26,7 @@ class Plot(NamedTuple):
     is_cat: np.ndarray  # uint8 (p)
     exact: bool  # whether a code is a value
     limits: np.ndarray  # float64 (p, codes): the value of each code, or the upper limit
-    edges: list  # the known categories of each column, and whatever of others
+    edges: list  # the known categories of each column, where it has any
 
 
 def make_plot(X, max_bins, is_cat, w=None, squared=False):
@@ -56,7 +56,9 @@ def make_plot(X, max_bins, is_cat, w=None, squared=False):
             if not exact and k > _forest.CELLS:
                 k = -(-k // WHOLE) * WHOLE
         codes[missing, j], n_codes[j] = k, k
-    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), exact, _as_table(limits), limits)
+    edges = [e if c else e[:0] for e, c in zip(limits, is_cat, strict=True)]
+    table = _as_table(limits)
+    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), exact, table, [e.copy() for e in edges])
 
 
 def _as_table(columns):
@@ -235,26 +237,45 @@ def dress(plot, tree, sets, value, gain, weight):
     )  # fmt: skip
 
 
+class Stand:
+    """Trees of a model, each written behind the last, so that none is held twice (see ``_model``)."""
+
+    def __init__(self, model, dtype):
+        self.arrays = {name: a.copy() for name, a in model.items()}
+        self.arrays["value"] = self.arrays["value"].astype(dtype)
+        self.used = {name: len(a) for name, a in model.items()}
+
+    def add(self, tree):
+        """Append a grown tree."""
+        start, n_sets = self.used["left"], self.used["sets"]
+        own = {name: getattr(tree, name) for name in self.arrays if hasattr(tree, name)}
+        own |= {"root": [start], "output": [0], "depth": [tree.depth]}
+        own["left"] = tree.left + np.int32(start)
+        own["set_at"] = np.where(tree.set_at >= 0, tree.set_at + n_sets, -1)
+        if self.arrays["value"].ndim < tree.value.ndim:
+            self.arrays["value"] = np.empty((0, tree.value.shape[1]), self.arrays["value"].dtype)
+        for name, new in own.items():
+            a, begin = self.arrays[name], self.used[name]
+            end = begin + len(new)
+            if end > len(a):
+                # Nobody else has seen the array, so it may grow where it is.
+                a.resize((end + end // 8 + 64, *a.shape[1:]), refcheck=False)
+            a[begin:end] = new
+            self.used[name] = end
+
+    def model(self):
+        """Return the model; nothing can be added after that."""
+        for name, a in self.arrays.items():
+            a.resize((self.used[name], *a.shape[1:]), refcheck=False)
+        return self.arrays
+
+
 def join(model, trees, dtype):
-    """Append grown trees to a model (see ``_model``)."""
-    parts = {name: [a] for name, a in model.items()}
-    start, n_sets = len(model["left"]), len(model["sets"])
+    """Append grown trees to a model."""
+    stand = Stand(model, dtype)
     for tree in trees:
-        parts["root"].append([start])
-        parts["output"].append([0])
-        parts["depth"].append([tree.depth])
-        parts["left"].append(tree.left + np.int32(start))
-        parts["set_at"].append(np.where(tree.set_at >= 0, tree.set_at + n_sets, -1))
-        for name in ("feature", "threshold", "missing_left", "sets", "gain", "weight", "count"):
-            parts[name].append(getattr(tree, name))
-        parts["value"].append(tree.value)
-        start += len(tree.left)
-        n_sets += len(tree.sets)
-    if model["value"].ndim == 1 and trees:
-        parts["value"] = parts["value"][1:]
-    out = {name: np.concatenate(p).astype(model[name].dtype, copy=False) for name, p in parts.items()}
-    out["value"] = out["value"].astype(dtype, copy=False)
-    return out
+        stand.add(tree)
+    return stand.model()
 
 
 def cores(n_jobs):
@@ -266,6 +287,4 @@ def cores(n_jobs):
 
 def mean_prediction(model, codes, X, n_jobs):
     """Mean over the trees of what they say of each row, (n, v)."""
-    out = np.zeros((model["value"].shape[1], len(X)))
-    _model.add_predictions(model, codes, X, out, n_jobs)
-    return out.T / len(model["root"])
+    return _paths.sum_of_trees(model, codes, X, n_jobs) / len(model["root"])

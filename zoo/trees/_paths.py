@@ -1,0 +1,117 @@
+"""Rows run down deep trees: what forests and single trees predict with.
+
+A node is two words side by side, its cut and its link, ``left << 24 | missing_left << 23 | column``:
+a step reads one piece of memory. A leaf is its own child; it asks a column of -inf, which stands
+after the others, so that where there is one value its cut can hold it. Trees stand outside and
+rows inside: a tree stays near while thousands of rows pass. Rows that have arrived leave the race.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from zoo.trees import _model
+from zoo.trees._forest import kernel
+
+BLOCK = 128
+"""Rows that run together: independent loads hide each other's latency."""
+NEAR = 1 << 18
+"""Cells of a table that pass a tree at a time: fewer would fetch each tree too often."""
+STEPS = 6
+"""Steps between two looks at who has arrived."""
+COLUMN, LEFT_IF_MISSING, SHIFT = np.int64((1 << 23) - 1), np.int64(23), np.int64(24)
+
+
+@kernel
+def descend(x, width, holes, root, cut, link, value, out, leaves):
+    """Add the values of the leaves that rows reach to ``out`` (rows, values), or note the leaves.
+
+    ``x`` is flat, ``width`` cells a row; ``cut`` and ``link`` are the same memory. ``holes`` tells
+    whether anything is missing. Without ``value`` leaves hold theirs.
+    """
+    n = x.shape[0] // width
+    at, base, who = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    end = np.empty(BLOCK, np.int64)
+    for t in range(root.shape[0]):
+        for a in range(0, n, BLOCK):
+            m = min(BLOCK, n - a)
+            for i in range(m):
+                at[i], base[i], who[i] = root[t], (a + i) * width, i
+            live = np.uint64(m)
+            while live > np.uint64(0):
+                for _ in range(STEPS):
+                    for i in range(live):
+                        k = np.uint64(at[i] << 1)
+                        step = link[k + np.uint64(1)]
+                        v = x[np.uint64(base[i] + (step & COLUMN))]
+                        right = np.int64(v > cut[k])
+                        if holes:
+                            right |= np.int64(v != v) & ~(step >> LEFT_IF_MISSING) & 1
+                        at[i] = (step >> SHIFT) + right
+                going = np.uint64(0)
+                for i in range(live):
+                    k, b, w = at[i], base[i], who[i]
+                    end[w] = k
+                    at[going], base[going], who[going] = k, b, w
+                    going += np.uint64((link[np.uint64((k << 1) + 1)] >> SHIFT) != k)
+                live = going
+            for i in range(m):
+                k = end[i]
+                if leaves.shape[0] > 0:
+                    leaves[a + i, t] = k
+                elif value.shape[0] == 0:
+                    out[a + i, 0] += cut[k << 1]
+                else:
+                    for v in range(value.shape[1]):
+                        out[a + i, v] += value[k, v]
+
+
+def _nodes(model, p, alone):
+    left, feature = model["left"].astype(np.int64), model["feature"]
+    leaf = feature < 0
+    nodes = np.empty((len(left), 2), np.int64)
+    cut = nodes.view(np.float64)[:, 0]
+    cut[:] = np.where(leaf, model["value"][:, 0], model["threshold"]) if alone else model["threshold"]
+    nodes[:, 1] = (left << SHIFT) | (model["missing_left"].astype(np.int64) << LEFT_IF_MISSING)
+    nodes[:, 1] |= np.where(leaf, p, feature)
+    return nodes.reshape(-1)
+
+
+def _run(model, X, out, leaves, n_jobs):
+    n, p = X.shape
+    alone = model["value"].shape[1] == 1 and len(leaves) == 0
+    link = _nodes(model, p, alone)
+    value = np.empty((0, 1)) if alone else model["value"].astype(np.float64, copy=False)
+    threads = _model.threads_for(n, n_jobs)
+    piece = min(max(BLOCK, NEAR // (p + 1)), -(-n // threads))
+
+    def walk(s):
+        x = np.empty((min(piece, n - s), p + 1))
+        x[:, :p] = X[s : s + piece]
+        x[:, p] = -np.inf
+        own = leaves[s : s + piece]
+        # What is missing is missing in the sum.
+        with np.errstate(invalid="ignore"):
+            holes = bool(np.isnan(x.sum()))
+        descend(
+            x.reshape(-1), p + 1, holes, model["root"], link.view(np.float64), link, value,
+            out[s : s + piece], own,
+        )  # fmt: skip
+
+    if threads == 1:
+        for s in range(0, n, piece):
+            walk(s)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(walk, range(0, n, piece)))
+
+
+def sum_of_trees(model, categories, X, n_jobs):
+    """Sum over the trees of what they say of each row, (n, values)."""
+    out = np.zeros((len(X), model["value"].shape[1]))
+    if len(model["sets"]):
+        by_value = np.zeros(out.shape[::-1])
+        _model.add_predictions(model, categories, X, by_value, n_jobs)
+        return by_value.T
+    _run(model, X, out, np.empty((0, 0), np.int32), n_jobs)
+    return out
