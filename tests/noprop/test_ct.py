@@ -37,7 +37,7 @@ def test_learned_schedule_is_monotone_for_any_weights():
             assert (abar.diff() > 0).all()
             assert (slope > 0).all()
             snr = abar / (1 - abar)
-            assert snr[[0, -1]].tolist() == pytest.approx([1e-3, 100.0])
+            assert snr[[0, -1]].tolist() == pytest.approx([1e-3, 10.0])
 
 
 @pytest.mark.parametrize("schedule", ["learned", "cosine", "linear"])
@@ -50,6 +50,39 @@ def test_weight_is_the_derivative_of_the_ratio(schedule):
     (above, _), (below, _), (_, slope) = (module.schedule(t + d) for d in (h, -h, 0))
     snr_above, snr_below = (a / (1 - a) for a in (above, below))
     torch.testing.assert_close((snr_above - snr_below) / (2 * h), slope, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("schedule", ["learned", "cosine", "linear"])
+def test_times_follow_a_density_that_leaves_no_weight_above_twice_the_mean(schedule):
+    import torch
+
+    module = module_of(noise_schedule=schedule, n_times=4)
+    module.generator.manual_seed(0)
+    t, rare = module.times(torch.zeros(5000, dtype=torch.int64))
+    assert t.shape == rare.shape == (4, 5000)
+    _, slope = (part.view_as(t) for part in module.schedule(t.flatten()))
+    total = 10.0 - 1e-3
+    assert (rare * slope).max() <= 2 * total * (1 + 1e-9)
+    # Means over [0, 1], by draws that are rarer where their inverse density is large.
+    assert rare.mean().item() == pytest.approx(1, rel=1e-3)
+    assert (rare * slope).mean().item() == pytest.approx(total, rel=1e-3)
+    assert (rare * t**2).mean().item() == pytest.approx(1 / 3, rel=1e-3)
+
+
+def test_a_row_is_read_once_for_all_its_times():
+    import torch
+
+    module = module_of(n_times=5)
+    read, asked = [], []
+    features, output = module.features, module.output
+    module.features = lambda x: read.append(len(x)) or features(x)
+    module.output = lambda hx, z, t: asked.append(len(z)) or output(hx, z, t)
+    rows = torch.zeros(6, 1, 1, 3, dtype=torch.float64)
+    assert module(rows, torch.arange(6) % 3).shape == (6,)
+    assert (read, asked) == ([6], [30])
+    even = module.even(torch.zeros(6))
+    assert (even.mul(5).floor() == torch.arange(5)[:, None]).all()  # each row in every fifth
+    assert even.mul(30).floor().flatten().sort().values.tolist() == list(range(30))
 
 
 # -- character ------------------------------------------------------------
@@ -72,7 +105,7 @@ def test_the_ode_is_solved_exactly_for_a_guess_that_stays():
     module.guess = lambda output: u.expand(len(output), -1)
     z0 = torch.tensor([0.4, -1.0, 0.1], dtype=torch.float64)
     states, _ = module.walk(torch.zeros(2, 1, 1, 3, dtype=torch.float64), "ode", 1, z0, None, 1e-6)
-    first, last = 1e-3 / 1.001, 100 / 101
+    first, last = 1e-3 / 1.001, 10 / 11
     # The noise in z_0 keeps its direction and shrinks.
     noise = (z0 - first**0.5 * u) / (1 - first) ** 0.5
     expected = last**0.5 * u + (1 - last) ** 0.5 * noise

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from zoo import NoPropDTClassifier, NoPropFMClassifier
+from zoo import (
+    NoPropCTClassifier,
+    NoPropDTClassifier,
+    NoPropFMClassifier,
+    NoPropHybridClassifier,
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +77,33 @@ def test_training_goes_on_and_a_single_row_is_a_batch(rows):
         model.partial_fit(*rows)
     assert model.n_iter_ == 22
     assert model.history_["train_loss"][-1] < before
+
+
+@pytest.mark.parametrize(("cls", "blocks"), [
+    (NoPropDTClassifier, 2), (NoPropHybridClassifier, 2), (NoPropCTClassifier, 1),
+    (NoPropFMClassifier, 1),
+])  # fmt: skip
+def test_a_branch_of_ones_own_is_trained_in_every_method(digits, cls, blocks):
+    import torch
+    from torch import nn
+
+    X, X_test, y, y_test = digits
+    made = []
+
+    def branch(shape, width):
+        made.append((shape, nn.Sequential(
+            nn.Conv2d(1, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(72, width),
+        )))  # fmt: skip
+        return made[-1][1]
+
+    options = {"n_blocks": blocks} if blocks > 1 else {}
+    model = cls(network=branch, max_epochs=1, random_state=0, schedule=None, **options)
+    images = X.reshape(-1, 8, 8)
+    model.fit(images, y)
+    assert [shape for shape, _ in made] == blocks * [(1, 8, 8)]
+    before = [[p.clone() for p in module.parameters()] for _, module in made]
+    for _ in range(8):
+        model.partial_fit(images, y)
+    for old, (_, module) in zip(before, made, strict=True):
+        assert not any(torch.equal(a, b) for a, b in zip(old, module.parameters(), strict=True))
+    assert model.score(X_test.reshape(-1, 8, 8), y_test) > 0.8

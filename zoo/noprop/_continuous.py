@@ -18,6 +18,8 @@ TIME_CODE = 64
 POSITIONS = 1000.0
 # No step of an adaptive rule is shorter than the paper's.
 LEAST_STEP = 1 / POSITIONS
+# Places of [0, 1] between which the times of CT are interpolated.
+GRID = 1025
 
 
 class Monotone(nn.Module):
@@ -94,6 +96,8 @@ class OneBlock(blocks.Stochastic):
     ----------
     embedding, learn_embedding, mean, scale
         As in ``Denoisers``.
+    n_times : int
+        R, the times at which a row is seen in one step.
     n_outputs : int
         Length of the block's output.
     **form
@@ -106,12 +110,13 @@ class OneBlock(blocks.Stochastic):
         learn_embedding: bool,
         mean: Any,
         scale: Any,
+        n_times: int,
         n_outputs: int,
         **form: Any,
     ) -> None:
         super().__init__()
         W = torch.tensor(embedding, dtype=torch.float64)
-        self.learn_embedding = learn_embedding
+        self.learn_embedding, self.n_times = learn_embedding, n_times
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
         if learn_embedding:
@@ -137,12 +142,18 @@ class OneBlock(blocks.Stochastic):
         P = self.stack.part(0, 1)
         return self.stack.end(P, 0, hx, z.t()[None], code[None])[0].t()
 
-    def times(self, y: Tensor) -> Tensor:
-        """Draw a time for each row, evenly spread over [0, 1] in a random order."""
-        n = len(y)
+    def outputs(self, x: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the outputs (R, n, out) for states (R, n, d) of the rows x at times (R, n)."""
+        hx = self.features(x).repeat(1, 1, len(t))
+        return self.output(hx, z.flatten(0, 1), t.flatten()).unflatten(0, t.shape)
+
+    def even(self, y: Tensor) -> Tensor:
+        """Draw numbers (R, n), evenly spread over [0, 1]: over the rows, and those of each row."""
+        R, n = self.n_times, len(y)
         u = self.W.new_empty(()).uniform_(generator=self.bound_generator())
-        order = torch.empty(n, device=y.device).uniform_(generator=self.bound_generator()).argsort()
-        return ((order + u) / n).to(self.W.dtype)
+        order = torch.empty(R, n, device=y.device).uniform_(generator=self.bound_generator())
+        part = torch.arange(R, device=y.device)[:, None]
+        return (((order.argsort(1) + u) / n + part) / R).to(self.W.dtype)
 
     def learn(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """Fill in the gradients of one batch and return its loss; w sums to one."""
@@ -255,13 +266,32 @@ class ContinuousDenoiser(OneBlock):
         abar, _ = self.schedule(t.flatten())
         return diffusion.class_logits(z, self.W, abar.view(t.shape))
 
+    @torch.no_grad()
+    def times(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Draw times (R, n) and return them with one over their density.
+
+        The density is :math:`p(t) = \frac12 + \frac12 \mathrm{SNR}'(t) / (\mathrm{SNR}(1) -
+        \mathrm{SNR}(0))`. Half of the draws go where the loss has its weight, so that
+        :math:`\mathrm{SNR}'(t) / p(t)` is never more than twice its mean.
+        """
+        grid = torch.linspace(0, 1, GRID, dtype=self.W.dtype, device=y.device)
+        snr = diffusion.snr(self.schedule(grid)[0])
+        total = snr[-1] - snr[0]
+        cdf = 0.5 * grid + 0.5 * (snr - snr[0]) / total
+        p = self.even(y)
+        i = torch.searchsorted(cdf, p).clamp(1, GRID - 1)
+        t = grid[i - 1] + (p - cdf[i - 1]) / (cdf[i] - cdf[i - 1]) / (GRID - 1)
+        _, slope = self.schedule(t.flatten())
+        return t, 1 / (0.5 + 0.5 * slope.view_as(t) / total)
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return each row's loss: cross entropy at the end, KL at the start, denoising between."""
-        u, t = self.W[y], self.times(y)
-        abar, slope = self.schedule(t)
-        z = diffusion.noised(u, self.normal_like(u), abar[:, None])
-        guess = self.guess(self.output(self.features(x), z, t))
-        denoising = 0.5 * self.eta * slope * (guess - u).square().sum(1)
+        u = self.W[y]
+        t, rare = self.times(y)
+        abar, slope = (part.view_as(t) for part in self.schedule(t.flatten()))
+        z = diffusion.noised(u, self.normal_like(u.expand(len(t), -1, -1)), abar[..., None])
+        guess = self.guess(self.outputs(x, z, t))
+        denoising = 0.5 * self.eta * (rare * slope * (guess - u).square().sum(-1)).mean(0)
         first, last = (r / (1 + r) for r in (self.min_snr, self.max_snr))
         end = self.last_logits(diffusion.noised(u, self.normal_like(u), last))
         kl = diffusion.prior_kl(u.square().sum(1), u.shape[1], self.W.new_tensor(first))
@@ -325,20 +355,22 @@ class Flow(OneBlock):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return each row's squared error in the velocity, and the cross entropy of the end."""
-        u, t = self.W[y], self.times(y)
-        z0 = self.normal_like(u)
-        z = diffusion.flow_state(t[:, None], z0, u, self.sigma, self.normal_like(u))
-        v = self.output(self.features(x), z, t)
-        loss = (v - (u - z0)).square().sum(1)
+        u, t = self.W[y], self.even(y)
+        like = u.expand(len(t), -1, -1)
+        z0 = self.normal_like(like)
+        z = diffusion.flow_state(t[..., None], z0, u, self.sigma, self.normal_like(like))
+        v = self.outputs(x, z, t)
+        loss = (v - (u - z0)).square().sum(-1).mean(0)
         learned_head = self.head.kind != "nearest"
         if self.learn_embedding or learned_head:
             # Without it all embeddings could become one; fixed ones leave the block alone.
-            end = z + (1 - t[:, None]) * (v if self.learn_embedding else v.detach())
+            end = z + (1 - t[..., None]) * (v if self.learn_embedding else v.detach())
             if learned_head:
                 logits = self.head(end, self.W)
             else:
-                logits = -0.5 * (end[:, None] - self.W).square().sum(-1)
-            loss = loss + F.cross_entropy(logits, y, reduction="none")
+                logits = -0.5 * (end[..., None, :] - self.W).square().sum(-1)
+            labels = y.expand(len(t), -1)
+            loss = loss + F.cross_entropy(logits.permute(0, 2, 1), labels, reduction="none").mean(0)
         return loss
 
     def walk(

@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from zoo.noprop.noprop import NoProp
-from zoo.params import Count, Fixed, Positive, Search
+from zoo.noprop.noprop import ContinuousNoProp
+from zoo.params import Fixed, Positive, Search
 
 
-class NoPropFMClassifier(NoProp):
+class NoPropFMClassifier(ContinuousNoProp):
     r"""Classify by a flow that carries noise to the label's embedding on straight ways.
 
     One block learns the velocity of a state on its way from noise z_0 to the embedding z_1. To
@@ -25,10 +25,6 @@ class NoPropFMClassifier(NoProp):
     sampler : {"euler", "heun", "ode"}, default="euler"
         Rule by which the flow is followed; "heun" asks the block twice a step, "ode" adapts the steps
         of each row to it.
-    n_steps : int, default=20
-        Steps of a prediction; the paper takes 1000. "ode" chooses its own.
-    ode_tol : float, default=0.001
-        Largest relative error of a step with sampler="ode".
 
     Attributes
     ----------
@@ -41,7 +37,6 @@ class NoPropFMClassifier(NoProp):
     cross entropy of :math:`z_t + (1 - t) v` joins the loss, or all embeddings would become one.
     A head other than "nearest" learns on :math:`z_t + (1 - t) v`, an estimate of the end.
     Probabilities are those of the label given the last state, and of several runs with ``n_samples``.
-    Times of a batch are spread evenly.
 
     References
     ----------
@@ -63,11 +58,7 @@ class NoPropFMClassifier(NoProp):
     sampler: Annotated[
         Literal["euler", "heun", "ode"], Fixed("it changes predictions, not the block")
     ] = "euler"
-    n_steps: Annotated[Count, Search(5, 100, log=True)] = 20
-    ode_tol: Annotated[Positive, Fixed("it trades digits for time")] = 1e-3
 
-    optimizer = "adam"
-    lr = 5e-3
     head = "nearest"
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -78,11 +69,3 @@ class NoPropFMClassifier(NoProp):
         from zoo.noprop._continuous import Flow
 
         return Flow(**spec)
-
-    def _sampling(self) -> dict[str, Any]:
-        steps = int(self.n_steps)
-        starts, noise = self._noise(int(self.n_samples), steps, quiet=True)
-        return {
-            "sampler": self.sampler, "n_steps": steps, "starts": starts, "noise": noise,
-            "tol": float(self.ode_tol),
-        }  # fmt: skip

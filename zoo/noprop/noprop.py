@@ -5,17 +5,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.base import Classifier
 from zoo.devices import resolve_device
-from zoo.inputs import Images, ImageShape, Input
-from zoo.neural.estimator import Neural, location_scale, threads_for
+from zoo.neural.estimator import threads_for
 from zoo.noprop import _diffusion as diffusion
+from zoo.noprop.local import LocallyTrained
 from zoo.params import (
     Check,
     Count,
     Device,
     Fixed,
     Interval,
+    Positive,
     Probability,
     Search,
     UnitInterval,
@@ -24,7 +24,7 @@ from zoo.params import (
 ROWS_AT_ONCE = 4096
 
 
-class NoProp(Classifier, Neural, abstract=True):
+class NoProp(LocallyTrained, abstract=True):
     r"""Blocks that learn to denoise a label embedding, each for itself.
 
     Parameters
@@ -61,7 +61,6 @@ class NoProp(Classifier, Neural, abstract=True):
         Label embeddings at the start of the training.
     """
 
-    input: ClassVar[Input] = Images(flat=True)
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": (
             "training draws noise for every row, so a row given twice gets two draws and a row of "
@@ -79,24 +78,15 @@ class NoProp(Classifier, Neural, abstract=True):
     embedding_dim: Annotated[Count | None, Search(10, 100, log=True)] = None
     head: Literal["linear", "radial", "nearest"] = "linear"
     n_samples: Annotated[Count, Fixed("more runs cost time, not accuracy")] = 1
-    image_shape: ImageShape = None
 
-    batch_size = 128
-    max_epochs = 50
     lr = 2e-3
     weight_decay = 1e-3
-    optimizer = "adamw"
-    # A loss under noise rests and falls again; the budget is the end.
-    n_iter_no_change = None
-    schedule = "warm_up_cosine"
 
     # -- learning -----------------------------------------------------------------------------------
 
     def _measure(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
         if self.network != "conv" and (self.network == "dense" or X.shape[1:3] == (1, 1)):
-            rows = X.reshape(len(X), -1).astype(self.dtype_, copy=False)
-            mean, scale = location_scale(rows, w)
-            self.x_mean_, self.x_scale_ = mean.reshape(X.shape[1:]), scale.reshape(X.shape[1:])
+            super()._measure(X, y, w)
         else:
             pixels = X.reshape(len(X), X.shape[1], -1)
             mean = np.average(pixels.mean(axis=2), axis=0, weights=w)
@@ -165,22 +155,6 @@ class NoProp(Classifier, Neural, abstract=True):
             "scale": self.x_scale_.tolist(),
         }
 
-    def _build_net(self, device: str) -> Any:
-        from zoo.noprop._training import LocalTrainer
-
-        return LocalTrainer(**super()._build_net(device).get_params(deep=False))
-
-    def _criterion(self) -> Any:
-        from zoo.noprop._training import ItsOwnLoss
-
-        return ItsOwnLoss()
-
-    def _inputs(self, X: np.ndarray, y: np.ndarray) -> Any:
-        return {"x": X, "y": y}
-
-    def _targets(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.zeros(len(X), self.dtype_)
-
     # -- what it gives --------------------------------------------------------------------------------
 
     def _noise(self, runs: int, steps: int, quiet: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -248,6 +222,38 @@ class NoProp(Classifier, Neural, abstract=True):
         raise NotImplementedError(f"{type(self).__name__} does not say how it predicts")
 
 
+class ContinuousNoProp(NoProp, abstract=True):
+    """One block that is told the time, which runs from 0, noise, to 1, the label.
+
+    Parameters
+    ----------
+    n_times : int, default=8
+        Times at which a row is seen in one step of the training, drawn evenly. The block reads x once
+        for all of them.
+    n_steps : int, default=20
+        Steps of a prediction; the paper takes 1000. "ode" chooses its own.
+    ode_tol : float, default=0.001
+        Largest relative error of a step with sampler="ode".
+    """
+
+    n_times: Annotated[Count, Search(1, 16, log=True)] = 8
+    n_steps: Annotated[Count, Search(5, 100, log=True)] = 20
+    ode_tol: Annotated[Positive, Fixed("it trades digits for time")] = 1e-3
+
+    lr = 5e-3
+
+    def _form(self, X: np.ndarray) -> dict[str, Any]:
+        return super()._form(X) | {"n_times": int(self.n_times)}
+
+    def _sampling(self) -> dict[str, Any]:
+        steps = int(self.n_steps)
+        starts, noise = self._noise(int(self.n_samples), steps, self.sampler != "sde")
+        return {
+            "sampler": self.sampler, "n_steps": steps, "starts": starts, "noise": noise,
+            "tol": float(self.ode_tol),
+        }  # fmt: skip
+
+
 class DiscreteNoProp(NoProp, abstract=True):
     """T blocks, one for each step from noise to label.
 
@@ -294,6 +300,8 @@ class DiscreteNoProp(NoProp, abstract=True):
         Fixed("it changes time and memory, not the result"),
     ] = None
     training: Annotated[Literal["local", "backprop"], Fixed("it is the baseline's")] = "local"
+
+    optimizer = "adamw"
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         from zoo.noprop._blocks import chunks_for, spread
