@@ -367,39 +367,42 @@ def _cut_general(
     return cut, best_way, best
 
 
+@small
+def _goes_left(c, last, also, is_set, which):
+    if is_set:
+        return np.int64((which[c >> 6] >> np.uint64(c & 63)) & ONE)
+    return np.int64(c <= last) | np.int64(c == also)
+
+
 @inner
-def _part(words, codes, at, missing_code, which, is_set, tree, gain, node, child):
-    """Part the records of a node in place, from both ends, and make its two children."""
+def _part(words, codes, at, missing_code, which, is_set, tree, gain, node, child, wrong):
+    """Part the records of a node in place and make its two children.
+
+    The side of a record is hard to foresee, so it is counted and listed without branches.
+    """
     a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
-    last, missing_left = np.int64(tree[node, LAST]), tree[node, MISSING_LEFT] == 1
-    lo, hi = a, b - 1
-    looking_right = False
-    while lo <= hi:
-        c = np.int64(codes[hi if looking_right else lo, at])
-        if is_set:
-            left = (which[c >> 6] >> np.uint64(c & 63)) & ONE != np.uint64(0)
-        else:
-            left = c <= last or (missing_left and c == missing_code)
-        if not looking_right:
-            if left:
-                lo += 1
-            else:
-                looking_right = True
-        elif left:
-            for q in range(words.shape[1]):
-                words[lo, q], words[hi, q] = words[hi, q], words[lo, q]
-            lo += 1
-            hi -= 1
-            looking_right = False
-        else:
-            hi -= 1
+    last, also = np.int64(tree[node, LAST]), missing_code if tree[node, MISSING_LEFT] == 1 else np.int64(-1)
+    cut = a
+    for i in range(np.uint64(a), np.uint64(b)):
+        cut += _goes_left(np.int64(codes[i, at]), last, also, is_set, which)
+    low, high = np.uint64(0), np.uint64(cut - a)
+    for i in range(np.uint64(a), np.uint64(cut)):
+        wrong[low] = i
+        low += np.uint64(1 - _goes_left(np.int64(codes[i, at]), last, also, is_set, which))
+    for i in range(np.uint64(cut), np.uint64(b)):
+        wrong[high] = i
+        high += np.uint64(_goes_left(np.int64(codes[i, at]), last, also, is_set, which))
+    for k in range(low):
+        u, v = wrong[k], wrong[np.uint64(cut - a) + k]
+        for q in range(np.uint64(words.shape[1])):
+            words[u, q], words[v, q] = words[v, q], words[u, q]
     if tree[node, MISSING_LEFT] == UNKNOWN:
-        tree[node, MISSING_LEFT] = lo - a >= b - lo
-        if is_set and lo - a >= b - lo:
+        tree[node, MISSING_LEFT] = cut - a >= b - cut
+        if is_set and cut - a >= b - cut:
             which[missing_code >> 6] |= ONE << np.uint64(missing_code & 63)
     tree[node, LEFT] = child
-    _make_node(tree, gain, child, a, lo, tree[node, DEPTH] + 1)
-    _make_node(tree, gain, child + 1, lo, b, tree[node, DEPTH] + 1)
+    for side in range(2):
+        _make_node(tree, gain, child + side, cut if side else a, b if side else cut, tree[node, DEPTH] + 1)
 
 
 @kernel
@@ -425,20 +428,25 @@ def grow_large(
     if rough:
         cells = min(cells, MOST_CELLS + 1)
     state = np.empty(1, np.uint64)
-    order = np.arange(p)
-    hist = np.zeros(cells * channels, np.int64)
-    tally = np.zeros(cells, np.int64)
-    touched = np.zeros((cells + 63) >> 6, np.uint64)
+    order = np.empty(p, np.int64)
+    hist, tally = np.empty(cells * channels, np.int64), np.empty(cells, np.int64)
+    touched = np.empty((cells + 63) >> 6, np.uint64)
+    for c in range(cells):
+        tally[c] = touched[c >> 6] = 0
+    for c in range(cells * channels):
+        hist[c] = 0
     code = np.empty(cells + 8, np.int64)
     sums = np.empty((cells + 8) * channels, np.int64)
-    rows = np.zeros(cells + 8, np.int64)
+    rows = np.empty(cells + 8, np.int64)
     by_rank = np.empty(cells + 8, np.int64)
     both = np.empty(3 * channels, np.int64)
-    best_set = np.zeros(4, np.uint64)
+    best_set = np.empty(4, np.uint64)
     waiting = np.empty(n + 1, np.int64)
-    n_nodes, n_waiting, n_leaves, n_todo = 1, 0, 1, 0
-    _make_node(tree, gain, 0, 0, n, 0)
-    fresh, last_fresh = 0, 0
+    wrong = np.empty(n + 1, np.uint64)
+    none = np.int64(0)
+    n_nodes, n_waiting, n_leaves, n_todo = np.int64(1), 0, 1, 0
+    _make_node(tree, gain, none, none, n, none)
+    fresh, last_fresh = none, none
     while True:
         if fresh > last_fresh:
             # ---- no node waits for its evaluation: split the next one
@@ -456,7 +464,7 @@ def grow_large(
             j = np.int64(tree[node, FEATURE])
             is_set = is_cat[j] != 0
             which = sets[node if is_set else 0]
-            _part(words, codes, skip + j, n_codes[j], which, is_set, tree, gain, node, n_nodes)
+            _part(words, codes, skip + j, n_codes[j], which, is_set, tree, gain, node, n_nodes, wrong)
             fresh, last_fresh = n_nodes, n_nodes + 1
             n_nodes += 2
             n_leaves += 1
@@ -483,7 +491,7 @@ def grow_large(
             continue
         total = both[0]
         scale = np.float64(total & WEIGHT) if plain else 1.0
-        parent = _fit(both, 0, rules.criterion, classes, channels)
+        parent = _fit(both, none, rules.criterion, classes, channels)
         best = (rules.min_gain + abs(parent) * 1e-13) * scale
         best_j, best_last, best_next, best_missing = -1, 0, 0, 0
         tried = 0
@@ -512,7 +520,7 @@ def grow_large(
                 for g in range(m, m + 8):
                     key[g] = sums[g] = 0
                 found, limit, best = _cut_pairs(
-                    key, sums, rows, m, 0, 0, total, least, rules.min_leaf, b - a, best
+                    key, sums, rows, m, none, none, total, least, rules.min_leaf, b - a, best
                 )
                 if found:
                     for g in range(m):
@@ -562,7 +570,8 @@ def grow_large(
         n_waiting += 1
     for i in range(n_waiting):
         node = waiting[i]
-        _make_node(tree, gain, node, tree[node, START], tree[node, END], tree[node, DEPTH])
+        a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
+        _make_node(tree, gain, node, a, b, np.int64(tree[node, DEPTH]))
     count[0], count[1] = n_nodes, n_todo
 
 
@@ -572,10 +581,12 @@ def grow_few(
 ):  # fmt: skip
     """Grow all that lies below nodes of few records, which are not moved: ``place`` lists them in order."""
     p = n_codes.shape[0]
-    state, order = np.empty(1, np.uint64), np.arange(p)
-    y, ones = np.zeros(FEW + 8, np.int64), np.ones(FEW + 8, np.int64)
+    state, order = np.empty(1, np.uint64), np.empty(p, np.int64)
+    y, ones = np.empty(FEW + 8, np.int64), np.empty(FEW + 8, np.int64)
+    for i in range(FEW + 8):
+        ones[i] = 1
     plain_key = np.empty(FEW, np.int64)
-    spare, best_set = np.empty(FEW, np.uint32), np.zeros(4, np.uint64)
+    spare, best_set = np.empty(FEW, np.int64), np.empty(4, np.uint64)
     waiting = np.empty(FEW + 1, np.int64)
     least = max(rules.min_weight, 0.5)
     n_nodes = count[0]
@@ -630,9 +641,9 @@ def grow_few(
                         like = np.int64(0)
                         for k in range(m):
                             like += y[k] if plain_key[k] == plain_key[i] else 0
-                        _level(key, level, i, like)
+                        _level(key, level, np.int64(i), like)
                 missing = high == n_codes[j] and not is_set
-                extra, extra_rows = np.int64(0), 0
+                extra, extra_rows = np.int64(0), np.int64(0)
                 for way in range(2 if missing else 1):
                     if way:
                         for i in range(m):
@@ -640,7 +651,7 @@ def grow_few(
                                 extra += y[i]
                                 extra_rows += 1
                     found, limit, best = _cut_pairs(
-                        key, y, ones, m, extra, extra_rows, total, least, rules.min_leaf, b - a, best
+                        key, y, ones, b - a, extra, extra_rows, total, least, rules.min_leaf, b - a, best
                     )
                     if not found:
                         continue
@@ -699,35 +710,6 @@ def grow_few(
     count[0] = n_nodes
 
 
-@inner
-def _sort(codes, at, base, m, n_codes, lists, first, spare, bucket):
-    """List records base .. base + m in the order of a column as ``code << 16 | number``."""
-    # Two passes of a counting sort, by the low and by the high byte; the second where there is one.
-    passes = 2 if n_codes > 255 else 1
-    for k in range(257):
-        bucket[k] = 0
-    for i in range(m):
-        bucket[(np.int64(codes[base + i, at]) & 255) + 1] += 1
-    for k in range(256):
-        bucket[k + 1] += bucket[k]
-    to, start = (spare, 0) if passes == 2 else (lists, first)
-    for i in range(m):
-        c = np.int64(codes[base + i, at])
-        to[start + bucket[c & 255]] = np.uint32((c << 16) | i)
-        bucket[c & 255] += 1
-    if passes == 2:
-        for k in range(257):
-            bucket[k] = 0
-        for i in range(m):
-            bucket[(np.int64(spare[i]) >> 24) + 1] += 1
-        for k in range(256):
-            bucket[k + 1] += bucket[k]
-        for i in range(m):
-            c = np.int64(spare[i]) >> 24
-            lists[first + bucket[c]] = spare[i]
-            bucket[c] += 1
-
-
 @small
 def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_rows, best):
     """Best cut of a list: its place or ``end``, its gain, the sum on the left; see ``_cut_groups``."""
@@ -756,27 +738,22 @@ def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_r
 
 
 @kernel
-def grow_sorted(words, codes, skip, n_codes, rules, tree, gain, place, root, few, todo, count):
+def grow_sorted(words, lists, size, n_codes, rules, tree, gain, place, root, few, todo, count):
     """Grow what lies below a node, down to nodes of ``few`` records, which are left to do.
 
-    ``lists`` (2, columns, ``size``, flat) hold the records by each column's code: a node's lists are
-    in the first or the second half by turns of depth, and a cut parts them into the other half.
+    ``lists`` (2, columns, ``size``, flat) hold ``code << 16 | number`` of the
+    records, the first half in the order of each column. A node's lists are in the first or the
+    second half by turns of depth, and a cut parts them into the other half.
     """
     p, base = n_codes.shape[0], np.int64(tree[root, START])
     m = np.int64(tree[root, END]) - base
-    state, order = np.empty(1, np.uint64), np.arange(p)
-    # An odd number of cache lines apart, or equal places of all lists would share few places there.
-    size = 16 * ((m // 16 + 1) | 1)
-    lists = np.empty(2 * p * size, np.uint32)
-    spare, bucket = np.empty(m, np.uint32), np.empty(257, np.int64)
+    state, order = np.empty(1, np.uint64), np.empty(p, np.int64)
     y, side = np.empty(m, np.int64), np.empty(m, np.uint8)
     place = place[base : base + m]
     total = np.int64(0)
     for i in range(m):
         y[i] = words[base + i, 0]
         total += y[i]
-    for j in range(p):
-        _sort(codes, skip + j, base, m, n_codes[j], lists, j * size, spare, bucket)
     waiting, sums = np.empty(m + 1, np.int64), np.empty(m + 1, np.int64)
     least = max(rules.min_weight, 0.5)
     waiting[0], sums[0] = root, total
@@ -799,7 +776,7 @@ def grow_sorted(words, codes, skip, n_codes, rules, tree, gain, place, root, few
         best = (rules.min_gain + parent * 1e-13) * whole
         best_j, best_at, best_left, best_missing = -1, np.uint64(0), np.int64(0), 0
         tried = 0
-        _restart(state, order, rules.seed, tree[node, START], tree[node, END])
+        _restart(state, order, rules.seed, np.int64(tree[node, START]), np.int64(tree[node, END]))
         for pick in range(p):
             if tried >= rules.max_features:
                 break
@@ -905,21 +882,26 @@ def make_records(table, y, w, labels, scale_w, scale_g, words, codes, skip):
 @kernel
 def sum_nodes(tree, words, at, place, y, w, value, weight):
     """Weighted means of the targets y (rows, values) in every node, and its weight."""
+    width = value.shape[1]
     for node in range(value.shape[0] - 1, -1, -1):
         k = np.int64(tree[node, LEFT])
-        a, b = np.uint64(tree[node, START]), np.uint64(tree[node, END])
-        total = 0.0 if k == node else weight[k] + weight[k + 1]
-        for i in range(a, b if k == node else a):
-            total += w[words[place[i], at]]
-        weight[node] = total
-        for v in range(value.shape[1]):
-            total = 0.0 if k == node else value[k, v] + value[k + 1, v]
-            for i in range(a, b if k == node else a):
-                r = words[place[i], at]
-                total += w[r] * y[r, v]
-            value[node, v] = total
+        if k == node:
+            total, first = 0.0, 0.0
+            for v in range(1, width):
+                value[node, v] = 0.0
+            for i in range(np.uint64(tree[node, START]), np.uint64(tree[node, END])):
+                r = np.uint64(words[place[i], at])
+                total += w[r]
+                first += w[r] * y[r, 0]
+                for v in range(1, width):
+                    value[node, v] += w[r] * y[r, v]
+            weight[node], value[node, 0] = total, first
+        else:
+            weight[node] = weight[k] + weight[k + 1]
+            for v in range(width):
+                value[node, v] = value[k, v] + value[k + 1, v]
     for node in range(value.shape[0]):
-        for v in range(value.shape[1]):
+        for v in range(width):
             value[node, v] /= weight[node]
 
 

@@ -174,8 +174,10 @@ def grow(plot, targets, w, rules):
         ready, count[1] = todo[: count[1]].copy(), 0
         for node in ready:
             if tree[node, _forest.END] - tree[node, _forest.START] > few:
+                a, b = tree[node, [_forest.START, _forest.END]]
+                lists, size = _sort(codes[a:b, skip : skip + p])
                 _forest.grow_sorted(
-                    words, codes, skip, plot.n_codes, rules, tree, gain, place, node, few, todo, count
+                    words, lists, size, plot.n_codes, rules, tree, gain, place, node, few, todo, count
                 )
             else:
                 todo[count[1]] = node
@@ -188,6 +190,19 @@ def grow(plot, targets, w, rules):
     value, weight = np.empty((k, targets.dense.shape[1])), np.empty(k)
     _forest.sum_nodes(tree, words, q, place, targets.dense, w, value, weight)
     return dress(plot, tree[:k], sets, value, gain[:k] * factor, weight)
+
+
+def _sort(codes):
+    """Lists of records by each column's code, with room for as many (see ``_forest.grow_sorted``)."""
+    m, p = codes.shape
+    # An odd number of cache lines apart, or equal places of all lists would share few places there.
+    size = 16 * ((m // 16 + 1) | 1)
+    lists = np.empty((2, p, size), np.uint32)
+    first = lists[0, :, :m]
+    np.left_shift(codes.T, 16, out=first, dtype=np.uint32)
+    first |= np.arange(m, dtype=np.uint32)
+    first.sort(axis=1)
+    return lists.reshape(-1), size
 
 
 def most_records(plot, rules):
