@@ -48,26 +48,27 @@ def norm_forward(h, gain, shift, eps, rectify, out, mean, rate, momentum, runnin
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def norm_backward(g, h, out, gain, mean, rate, rectify, gh, g_gain, g_shift):
-    """Write the gradients of ``norm_forward`` with respect to h, gain and shift."""
+def norm_backward(g, h, out, gain, mean, rate, rectify, g_gain, g_shift):
+    """Overwrite g, the gradient of ``norm_forward``'s result, by that of h; write those of gain, shift.
+
+    In place, because a loop that may read what it has just written is not turned into vectors.
+    """
     rows, n = h.shape
     for r in range(rows):
-        x, y, d, e = h[r], out[r], g[r], gh[r]
+        x, y, d = h[r], out[r], g[r]
         m, q = mean[r], rate[r]
         total = np.float32(0)
         cross = np.float32(0)
         if rectify:
             for i in range(n):
                 v = d[i] if y[i] > 0 else np.float32(0)
-                e[i] = v
+                d[i] = v
                 total += v
                 cross += v * (x[i] - m)
         else:
             for i in range(n):
-                v = d[i]
-                e[i] = v
-                total += v
-                cross += v * (x[i] - m)
+                total += d[i]
+                cross += d[i] * (x[i] - m)
         cross *= q
         g_gain[r] = cross
         g_shift[r] = total
@@ -75,7 +76,7 @@ def norm_backward(g, h, out, gain, mean, rate, rectify, gh, g_gain, g_shift):
         b = total / np.float32(n)
         c = cross * q / np.float32(n)
         for i in range(n):
-            e[i] = a * (e[i] - b - c * (x[i] - m))
+            d[i] = a * (d[i] - b - c * (x[i] - m))
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -246,7 +247,7 @@ def _forth(l, k, h, rectify, W, V, before, after, mean, rate, eps, momentum):
 def _back(l, k, g, h, rectify, V, GW, GV, before, after, mean, rate):
     """Overwrite g by the gradient before the norm, and write those of the layer's parameters."""
     norm_backward(
-        g, before, after, V[0][l][k], mean[l], rate[l], rectify, g, GV[0][l][k], GV[1][l][k]
+        g, before, after, V[0][l][k], mean[l], rate[l], rectify, GV[0][l][k], GV[1][l][k]
     )
     np.dot(g, h.T, GW[l][k])
 

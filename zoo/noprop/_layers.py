@@ -151,10 +151,11 @@ class _Norm(torch.autograd.Function):
         from zoo.noprop._kernels import norm_backward
 
         h, out, gain, m, rate = ctx.saved_tensors
-        gh, g_gain, g_shift = torch.empty_like(h), torch.empty_like(gain), torch.empty_like(gain)
+        gh = g.clone(memory_format=torch.contiguous_format)
+        g_gain, g_shift = torch.empty_like(gain), torch.empty_like(gain)
         norm_backward(
-            _rows(g.contiguous()), _rows(h), _rows(out), _flat(gain), _flat(m), _flat(rate),
-            ctx.rectify, _rows(gh), _flat(g_gain), _flat(g_shift),
+            _rows(gh), _rows(h), _rows(out), _flat(gain), _flat(m), _flat(rate), ctx.rectify,
+            _flat(g_gain), _flat(g_shift),
         )  # fmt: skip
         return gh, g_gain, g_shift, None, None, None
 
