@@ -23,6 +23,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from zoo.trees import _compiling
+from zoo.trees._memory import flat, skip
 
 _compiling.announce()
 
@@ -36,12 +37,13 @@ LEFT, FEATURE, LAST, NEXT, MISSING_LEFT, START, END, DEPTH = range(8)
 code of the node that goes right, way of missing values, places of its records, cuts above it."""
 FEW = 32
 """Nodes of so few records are ended by looking at all pairs."""
-MOST_SORTED, MOST_LISTED = 1 << 16, 1 << 19
-"""Most records of a node that is sorted, and most places in its lists."""
+MOST_SORTED, MOST_LISTED, ROUGH_SORTED = 1 << 16, 1 << 19, 1 << 10
+"""Most records of a node that is sorted, most places in its lists, and most records where larger nodes
+may be counted in cells that codes share, which is faster."""
 CELLS, MOST_CELLS = 256, 2048
 """Cells of a histogram, where codes may share one: at least, or as many as records, but no more."""
 WEIGHT = 0xFFFFFFFF
-LOW, SHIFT, ONE = np.uint64(0xFFFF), np.uint64(16), np.uint64(1)
+LOW, SHIFT, ONE = 0xFFFF, 16, np.uint64(1)
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -67,6 +69,17 @@ class Rules(NamedTuple):
     slack: float  # rounding of packed targets, 0 where they are exact
 
 
+@intrinsic
+def _memory(typingctx, array):
+    """Point to the numbers of an array, which must outlive its use."""
+    pointer = types.CPointer(array.dtype)
+
+    def codegen(context, builder, sig, args):
+        return context.make_array(sig.args[0])(context, builder, args[0]).data
+
+    return pointer(array), codegen
+
+
 @small
 def _random(state):
     """Splitmix64: the next number of a stream that its seed determines."""
@@ -78,18 +91,18 @@ def _random(state):
 
 
 @small
-def _restart(state, order, seed, start, end):
+def _restart(state, order, p, seed, start, end):
     """Begin the draws of a node: they depend on its place alone, not on the nodes before it."""
-    for j in range(order.shape[0]):
+    for j in range(p):
         order[j] = j
     place = np.uint64(start) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(end)
     state[0] = (np.uint64(seed) ^ place) * np.uint64(0xD6E8FEB86659FD93)
 
 
 @small
-def _draw(state, order, pick):
+def _draw(state, order, p, pick):
     """Put one of the columns that are not yet drawn, at random, in place ``pick``."""
-    more = np.uint64(order.shape[0] - pick)
+    more = np.uint64(p - pick)
     q = pick + np.int64(((_random(state) >> np.uint64(32)) * more) >> np.uint64(32))
     order[pick], order[q] = order[q], order[pick]
     return order[pick]
@@ -105,19 +118,29 @@ def _lowest(typingctx, bits):
     return types.int64(types.uint64), codegen
 
 
+def room_of(n, p, cells, channels):
+    """Numbers that the kernels need to note things for n records."""
+    return 16 + 6 * (cells + FEW + 8) + 2 * (cells + 8) * channels + 3 * channels + p + 3 * (n + 1)
+
+
 @small
 def _make_node(tree, gain, node, start, end, depth):
     """Begin a node as a leaf."""
-    tree[node, LEFT], tree[node, FEATURE], tree[node, LAST], tree[node, NEXT] = node, -1, 0, 0
-    tree[node, MISSING_LEFT], tree[node, DEPTH] = 1, depth
-    tree[node, START], tree[node, END] = start, end
+    tree[8 * node + LEFT], tree[8 * node + FEATURE], tree[8 * node + LAST], tree[8 * node + NEXT] = (
+        node,
+        -1,
+        0,
+        0,
+    )
+    tree[8 * node + MISSING_LEFT], tree[8 * node + DEPTH] = 1, depth
+    tree[8 * node + START], tree[8 * node + END] = start, end
     gain[node] = 0.0
 
 
 @small
 def _may_split(tree, node, rules):
-    m = tree[node, END] - tree[node, START]
-    deep = rules.max_depth > 0 and tree[node, DEPTH] >= rules.max_depth
+    m = tree[8 * node + END] - tree[8 * node + START]
+    deep = rules.max_depth > 0 and tree[8 * node + DEPTH] >= rules.max_depth
     return m >= 2 and m >= rules.min_split and m >= 2 * rules.min_leaf and not deep
 
 
@@ -148,8 +171,8 @@ def _cut_pairs(key, y, rows, m, extra, extra_rows, total, least, min_leaf, n_row
     g, w = total >> 32, total & WEIGHT
     whole = np.float64(w)
     found, at = False, np.int64(0)
-    padded = (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)
-    for i in range(np.uint64(m)):
+    padded = (m + 7) & ~7
+    for i in range(m):
         left, k = extra, key[i]
         for j in range(padded):
             left += y[j] if key[j] <= k else 0
@@ -164,7 +187,7 @@ def _cut_pairs(key, y, rows, m, extra, extra_rows, total, least, min_leaf, n_row
                 continue
             if min_leaf > 1:
                 n = extra_rows
-                for j in range(np.uint64(m)):
+                for j in range(m):
                     n += rows[j] if key[j] <= k else 0
                 if n < min_leaf or n_rows - n < min_leaf:
                     continue
@@ -200,26 +223,26 @@ def _cut_groups(sums, rows, m, left, left_rows, total, least, min_leaf, n_rows, 
 
 
 @inner
-def _total(words, a, b, classes, channels, out):
+def _total(words, width, a, b, classes, n_labels, channels, out):
     """Sum the targets of records a .. b."""
     for k in range(channels):
         out[k] = 0
-    for q in range(channels if classes.shape[0] == 0 else 0):
+    for q in range(channels if n_labels == 0 else 0):
         total = np.int64(0)
-        for i in range(np.uint64(a), np.uint64(b)):
-            total += words[i, q]
+        for i in range(a, b):
+            total += words[i * width + q]
         out[q] = total
     first = 0
-    for q in range(classes.shape[0]):
-        for i in range(np.uint64(a), np.uint64(b)):
-            t = words[i, q]
+    for q in range(n_labels):
+        for i in range(a, b):
+            t = words[i * width + q]
             out[first + (t >> 32)] += t & WEIGHT
         first += classes[q]
 
 
 @inner
 def _gather(
-    words, codes, at, a, b, shift, cells, plain, counting, classes, channels,
+    words, width, codes, at, a, b, shift, cells, plain, counting, classes, n_labels, channels,
     hist, tally, touched, code, sums, rows,
 ):  # fmt: skip
     """Sum the targets of records a .. b by the cells of column ``at``; return how many hold any.
@@ -228,23 +251,23 @@ def _gather(
     """
     m = 0
     if plain and not counting and 2 * (b - a) >= cells:
-        for i in range(np.uint64(a), np.uint64(b)):
-            hist[np.uint64(codes[i, at]) >> shift] += words[i, 0]
-        for c in range(np.uint64(cells)):
+        for i in range(a, b):
+            hist[np.int64(codes[4 * i * width + at]) >> shift] += words[i * width]
+        for c in range(cells):
             v = hist[c]
             hist[c] = 0
             # No cell with records sums to 0: weights are positive.
             code[m], sums[m] = c, v
             m += v != 0
         return m
-    for i in range(np.uint64(a), np.uint64(b)):
-        c = np.uint64(codes[i, at]) >> shift
-        touched[c >> np.uint64(6)] |= ONE << (c & np.uint64(63))
-        first = np.int64(c) * channels
-        for q in range(channels if classes.shape[0] == 0 else 0):
-            hist[first + q] += words[i, q]
-        for q in range(classes.shape[0]):
-            t = words[i, q]
+    for i in range(a, b):
+        c = np.int64(codes[4 * i * width + at]) >> shift
+        touched[c >> 6] |= ONE << np.uint64(c & 63)
+        first = c * channels
+        for q in range(channels if n_labels == 0 else 0):
+            hist[first + q] += words[i * width + q]
+        for q in range(n_labels):
+            t = words[i * width + q]
             hist[first + (t >> 32)] += t & WEIGHT
             first += classes[q]
         if counting:
@@ -270,10 +293,10 @@ def _xlogx(x, total):
 
 
 @inner
-def _fit(sums, first, criterion, classes, channels):
+def _fit(sums, first, criterion, classes, n_labels, channels):
     """How well one constant fits a set of rows, less what depends on the rows alone."""
     out = 0.0
-    if classes.shape[0] == 0:
+    if n_labels == 0:
         for q in range(first, first + channels):
             g, h = np.float64(sums[q] >> 32), np.float64(sums[q] & WEIGHT)
             if h > 0.0:
@@ -285,7 +308,7 @@ def _fit(sums, first, criterion, classes, channels):
                     # A mean of 0 would deny every count: no leaf may have it.
                     out += _xlogx(g, h) if g > 0.0 else -1e300
     else:
-        for q in range(classes.shape[0]):
+        for q in range(n_labels):
             total, squares = 0.0, 0.0
             for k in range(first, first + classes[q]):
                 total += sums[k]
@@ -300,17 +323,17 @@ def _fit(sums, first, criterion, classes, channels):
 
 @inner
 def _cut_general(
-    code, sums, rows, m, is_set, missing, both, classes, channels, rules, least, n_rows, state, parent,
-    best, rank, by_rank,
+    code, sums, rows, m, is_set, missing, both, classes, n_labels, channels, rules, least, n_rows, state,
+    parent, best, rank, by_rank,
 ):  # fmt: skip
     """Best cut for any criterion: how many groups ``by_rank`` go left, the way of missing ones, the gain."""
     top = 0
-    for k in range(1, classes[0] if classes.shape[0] > 0 else 0):
+    for k in range(1, classes[0] if n_labels > 0 else 0):
         if both[k] > both[top]:
             top = k
     for g in range(m):
         r = np.float64(g)
-        if is_set and classes.shape[0] > 0:
+        if is_set and n_labels > 0:
             own = 0.0
             for k in range(classes[0]):
                 own += sums[g * channels + k]
@@ -354,13 +377,13 @@ def _cut_general(
             score, light = 0.0, False
             for part in range(channels, 3 * channels, channels):
                 w = 0.0
-                if classes.shape[0] == 0:
+                if n_labels == 0:
                     w = np.float64(both[part] & WEIGHT)
                 else:
                     for k in range(part, part + classes[0]):
                         w += both[k]
                 light |= w < least
-                score += _fit(both, part, rules.criterion, classes, channels)
+                score += _fit(both, part, rules.criterion, classes, n_labels, channels)
             # Subtracted last, so that a cut and its mirror gain the same to the last bit.
             if score - parent > best and not light:
                 best, cut, best_way = score - parent, g + 1, way
@@ -375,74 +398,70 @@ def _goes_left(c, last, also, is_set, which):
 
 
 @inner
-def _part(words, codes, at, missing_code, which, is_set, tree, gain, node, child, wrong):
+def _part(words, codes, width, at, missing_code, which, is_set, tree, gain, node, child, wrong):
     """Part the records of a node in place and make its two children.
 
     The side of a record is hard to foresee, so it is counted and listed without branches.
     """
-    a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
-    last, also = np.int64(tree[node, LAST]), missing_code if tree[node, MISSING_LEFT] == 1 else np.int64(-1)
+    a, b = np.int64(tree[8 * node + START]), np.int64(tree[8 * node + END])
+    last, also = (
+        np.int64(tree[8 * node + LAST]),
+        missing_code if tree[8 * node + MISSING_LEFT] == 1 else np.int64(-1),
+    )
     cut = a
-    for i in range(np.uint64(a), np.uint64(b)):
-        cut += _goes_left(np.int64(codes[i, at]), last, also, is_set, which)
-    low, high = np.uint64(0), np.uint64(cut - a)
-    for i in range(np.uint64(a), np.uint64(cut)):
+    for i in range(a, b):
+        cut += _goes_left(np.int64(codes[4 * i * width + at]), last, also, is_set, which)
+    low, high = 0, cut - a
+    for i in range(a, cut):
         wrong[low] = i
-        low += np.uint64(1 - _goes_left(np.int64(codes[i, at]), last, also, is_set, which))
-    for i in range(np.uint64(cut), np.uint64(b)):
+        low += 1 - _goes_left(np.int64(codes[4 * i * width + at]), last, also, is_set, which)
+    for i in range(cut, b):
         wrong[high] = i
-        high += np.uint64(_goes_left(np.int64(codes[i, at]), last, also, is_set, which))
+        high += _goes_left(np.int64(codes[4 * i * width + at]), last, also, is_set, which)
     for k in range(low):
-        u, v = wrong[k], wrong[np.uint64(cut - a) + k]
-        for q in range(np.uint64(words.shape[1])):
-            words[u, q], words[v, q] = words[v, q], words[u, q]
-    if tree[node, MISSING_LEFT] == UNKNOWN:
-        tree[node, MISSING_LEFT] = cut - a >= b - cut
+        u, v = wrong[k] * width, wrong[cut - a + k] * width
+        for q in range(width):
+            words[u + q], words[v + q] = words[v + q], words[u + q]
+    if tree[8 * node + MISSING_LEFT] == UNKNOWN:
+        tree[8 * node + MISSING_LEFT] = cut - a >= b - cut
         if is_set and cut - a >= b - cut:
             which[missing_code >> 6] |= ONE << np.uint64(missing_code & 63)
-    tree[node, LEFT] = child
+    tree[8 * node + LEFT] = child
     for side in range(2):
-        _make_node(tree, gain, child + side, cut if side else a, b if side else cut, tree[node, DEPTH] + 1)
+        _make_node(
+            tree, gain, child + side, cut if side else a, b if side else cut, tree[8 * node + DEPTH] + 1
+        )
 
 
 @kernel
 def grow_large(
-    words, codes, skip, n_codes, is_cat, rough, classes, channels, rules, tree, gain, sets, level, key,
-    most, todo, count,
+    words, width, codes, begin, n_codes, is_cat, rough, classes, n_labels, channels, rules, tree, gain, sets,
+    room, flags, levels, n, p, cells, most, todo, count,
 ):  # fmt: skip
     """Split nodes by counting, the last one first, or the one that gains most where leaves are limited.
 
-    ``words`` are the records as int64, ``codes`` the same memory as uint16, where codes begin at
-    ``skip``. Nodes of at most ``most`` records are left to other kernels, in ``todo``. ``count``
-    holds how many nodes there are and how many are left to do. ``level`` and ``key`` are the same memory
-    as numbers and as integers, a place for each cell and eight more.
+    ``words`` are n records of ``width`` int64, ``codes`` the same memory as uint16; a record's codes
+    begin at ``begin``. Nodes of at most ``most`` records are left to other kernels, in ``todo``.
+    ``count`` holds how many nodes there are and how many are left to do. ``room``, ``flags`` and
+    ``levels`` are the same zeros as int64, uint64 and float64: as many as ``room_of`` tells.
     """
-    n, p = words.shape[0], n_codes.shape[0]
-    plain = channels == 1 and classes.shape[0] == 0 and rules.criterion == SQUARED and not rules.random_cut
+    words, codes, n_codes, is_cat = _memory(words), _memory(codes), _memory(n_codes), _memory(is_cat)
+    classes, tree, gain, sets = _memory(classes), _memory(tree), _memory(gain), _memory(sets)
+    todo, count, room, flags = _memory(todo), _memory(count), _memory(room), _memory(flags)
+    plain = channels == 1 and n_labels == 0 and rules.criterion == SQUARED and not rules.random_cut
     counting = rules.min_leaf > 1
     least = max(rules.min_weight, 0.5)
-    targets = channels if classes.shape[0] == 0 else classes.shape[0]
-    cells = 0
-    for j in range(p):
-        cells = max(cells, n_codes[j] + 1)
-    if rough:
-        cells = min(cells, MOST_CELLS + 1)
-    state = np.empty(1, np.uint64)
-    order = np.empty(p, np.int64)
-    hist, tally = np.empty(cells * channels, np.int64), np.empty(cells, np.int64)
-    touched = np.empty((cells + 63) >> 6, np.uint64)
-    for c in range(cells):
-        tally[c] = touched[c >> 6] = 0
-    for c in range(cells * channels):
-        hist[c] = 0
-    code = np.empty(cells + 8, np.int64)
-    sums = np.empty((cells + 8) * channels, np.int64)
-    rows = np.empty(cells + 8, np.int64)
-    by_rank = np.empty(cells + 8, np.int64)
-    both = np.empty(3 * channels, np.int64)
-    best_set = np.empty(4, np.uint64)
-    waiting = np.empty(n + 1, np.int64)
-    wrong = np.empty(n + 1, np.uint64)
+    targets = channels if n_labels == 0 else n_labels
+    more = cells + 8
+    state, best_set, touched = flags, skip(flags, 8), skip(flags, 16)
+    tally, code, rows = skip(room, 16 + more), skip(room, 16 + 2 * more), skip(room, 16 + 3 * more)
+    key, level = skip(room, 16 + 4 * more), skip(_memory(levels), 16 + 4 * more)
+    by_rank = skip(room, 16 + 5 * more)
+    hist = skip(room, 16 + 6 * more)
+    sums, both = skip(hist, more * channels), skip(hist, 2 * more * channels)
+    order = skip(both, 3 * channels)
+    waiting = skip(order, p)
+    wrong = skip(waiting, n + 1)
     none = np.int64(0)
     n_nodes, n_waiting, n_leaves, n_todo = np.int64(1), 0, 1, 0
     _make_node(tree, gain, none, none, n, none)
@@ -461,10 +480,10 @@ def grow_large(
             node = waiting[at]
             n_waiting -= 1
             waiting[at] = waiting[n_waiting]
-            j = np.int64(tree[node, FEATURE])
+            j = np.int64(tree[8 * node + FEATURE])
             is_set = is_cat[j] != 0
-            which = sets[node if is_set else 0]
-            _part(words, codes, skip + j, n_codes[j], which, is_set, tree, gain, node, n_nodes, wrong)
+            which = skip(sets, 4 * node if is_set else 0)
+            _part(words, codes, width, begin + j, n_codes[j], which, is_set, tree, gain, node, n_nodes, wrong)
             fresh, last_fresh = n_nodes, n_nodes + 1
             n_nodes += 2
             n_leaves += 1
@@ -473,40 +492,40 @@ def grow_large(
         fresh += 1
         if not _may_split(tree, node, rules):
             continue
-        a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
+        a, b = np.int64(tree[8 * node + START]), np.int64(tree[8 * node + END])
         if b - a <= most:
             todo[n_todo] = node
             n_todo += 1
             continue
-        _total(words, a, b, classes, channels, both)
+        _total(words, width, a, b, classes, n_labels, channels, both)
         same = True
         for q in range(targets):
-            u = words[a, q]
+            u = words[a * width + q]
             for i in range(a + 1, b):
-                v = words[i, q]
-                if (u >> 32) != (v >> 32) if classes.shape[0] > 0 else _differ(u, v, rules.slack):
+                v = words[i * width + q]
+                if (u >> 32) != (v >> 32) if n_labels > 0 else _differ(u, v, rules.slack):
                     same = False
                     break
         if same:
             continue
         total = both[0]
         scale = np.float64(total & WEIGHT) if plain else 1.0
-        parent = _fit(both, none, rules.criterion, classes, channels)
+        parent = _fit(both, none, rules.criterion, classes, n_labels, channels)
         best = (rules.min_gain + abs(parent) * 1e-13) * scale
         best_j, best_last, best_next, best_missing = -1, 0, 0, 0
         tried = 0
-        _restart(state, order, rules.seed, a, b)
+        _restart(state, order, p, rules.seed, a, b)
         for pick in range(p):
             if tried >= rules.max_features:
                 break
-            j = _draw(state, order, pick)
+            j = _draw(state, order, p, pick)
             shift = np.int64(0)
             while rough and (n_codes[j] >> shift) > max(CELLS, min(b - a, MOST_CELLS)):
                 shift += 1
             top = n_codes[j] >> shift
             m = _gather(
-                words, codes, skip + j, a, b, np.uint64(shift), top + 1, plain, counting, classes, channels,
-                hist, tally, touched, code, sums, rows,
+                words, width, codes, begin + j, a, b, shift, top + 1, plain, counting, classes,
+                n_labels, channels, hist, tally, touched, code, sums, rows,
             )  # fmt: skip
             if m < 2:
                 continue
@@ -537,8 +556,8 @@ def grow_large(
                         cut, way = k + 1, other
             else:
                 cut, way, best = _cut_general(
-                    code, sums, rows, m, is_set, missing, both, classes, channels, rules, least, b - a,
-                    state, parent, best, level, by_rank,
+                    code, sums, rows, m, is_set, missing, both, classes, n_labels, channels, rules, least,
+                    b - a, state, parent, best, level, by_rank,
                 )  # fmt: skip
             if cut == 0:
                 continue
@@ -559,35 +578,37 @@ def grow_large(
                 best_next = code[cut] << shift if cut < m - missing else n_codes[j]
         if best_j < 0:
             continue
-        tree[node, FEATURE], gain[node] = best_j, best / scale
-        tree[node, MISSING_LEFT] = best_missing
+        tree[8 * node + FEATURE], gain[node] = best_j, best / scale
+        tree[8 * node + MISSING_LEFT] = best_missing
         if is_cat[best_j]:
             for q in range(4):
-                sets[node, q] = best_set[q]
+                sets[4 * node + q] = best_set[q]
         else:
-            tree[node, LAST], tree[node, NEXT] = best_last, best_next
+            tree[8 * node + LAST], tree[8 * node + NEXT] = best_last, best_next
         waiting[n_waiting] = node
         n_waiting += 1
     for i in range(n_waiting):
         node = waiting[i]
-        a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
-        _make_node(tree, gain, node, a, b, np.int64(tree[node, DEPTH]))
+        a, b = np.int64(tree[8 * node + START]), np.int64(tree[8 * node + END])
+        _make_node(tree, gain, node, a, b, np.int64(tree[8 * node + DEPTH]))
     count[0], count[1] = n_nodes, n_todo
 
 
 @kernel
 def grow_few(
-    words, codes, skip, n_codes, is_cat, rules, tree, gain, sets, level, key, place, todo, count
+    words, width, codes, begin, n_codes, is_cat, rules, tree, gain, sets, room, flags, levels, p, place,
+    todo, count,
 ):  # fmt: skip
     """Grow all that lies below nodes of few records, which are not moved: ``place`` lists them in order."""
-    p = n_codes.shape[0]
-    state, order = np.empty(1, np.uint64), np.empty(p, np.int64)
-    y, ones = np.empty(FEW + 8, np.int64), np.empty(FEW + 8, np.int64)
-    for i in range(FEW + 8):
+    words, codes, n_codes, is_cat = _memory(words), _memory(codes), _memory(n_codes), _memory(is_cat)
+    tree, gain, sets, place = _memory(tree), _memory(gain), _memory(sets), _memory(place)
+    todo, count, room, flags = _memory(todo), _memory(count), _memory(room), _memory(flags)
+    state, best_set, more = flags, skip(flags, 8), FEW + 8
+    key, level = skip(room, 16), skip(_memory(levels), 16)
+    y, ones, plain_key = skip(room, 16 + more), skip(room, 16 + 2 * more), skip(room, 16 + 3 * more)
+    spare, waiting, order = skip(room, 16 + 4 * more), skip(room, 16 + 5 * more), skip(room, 16 + 6 * more)
+    for i in range(more):
         ones[i] = 1
-    plain_key = np.empty(FEW, np.int64)
-    spare, best_set = np.empty(FEW, np.int64), np.empty(4, np.uint64)
-    waiting = np.empty(FEW + 1, np.int64)
     least = max(rules.min_weight, 0.5)
     n_nodes = count[0]
     for t in range(count[1]):
@@ -596,12 +617,11 @@ def grow_few(
         while n_waiting > 0:
             n_waiting -= 1
             node = waiting[n_waiting]
-            a, b = np.int64(tree[node, START]), np.int64(tree[node, END])
-            own = place[a:b]
-            m = np.uint64(b - a)
+            a, b = np.int64(tree[8 * node + START]), np.int64(tree[8 * node + END])
+            own, m = skip(place, a), b - a
             total, same = np.int64(0), True
             for i in range(m):
-                v = words[own[i], 0]
+                v = words[np.int64(own[i]) * width]
                 y[i] = v
                 total += v
                 same &= v == y[0]
@@ -613,21 +633,21 @@ def grow_few(
                         break
             if same:
                 continue
-            for i in range(m, m + np.uint64(8)):
+            for i in range(m, m + 8):
                 y[i] = key[i] = 0
             whole = np.float64(total & WEIGHT)
             parent = np.float64(total >> 32) ** 2 / whole
             best = (rules.min_gain + parent * 1e-13) * whole
             best_j, best_key, best_missing = -1, np.int64(0), 0
             tried = 0
-            _restart(state, order, rules.seed, a, b)
+            _restart(state, order, p, rules.seed, a, b)
             for pick in range(p):
                 if tried >= rules.max_features:
                     break
-                j = _draw(state, order, pick)
+                j = _draw(state, order, p, pick)
                 low, high = np.int64(1 << 20), np.int64(-1)
                 for i in range(m):
-                    c = np.int64(codes[own[i], skip + j])
+                    c = np.int64(codes[4 * np.int64(own[i]) * width + begin + j])
                     key[i] = c
                     low, high = min(low, c), max(high, c)
                 if low == high:
@@ -641,7 +661,7 @@ def grow_few(
                         like = np.int64(0)
                         for k in range(m):
                             like += y[k] if plain_key[k] == plain_key[i] else 0
-                        _level(key, level, np.int64(i), like)
+                        _level(key, level, i, like)
                 missing = high == n_codes[j] and not is_set
                 extra, extra_rows = np.int64(0), np.int64(0)
                 for way in range(2 if missing else 1):
@@ -674,35 +694,35 @@ def grow_few(
                 continue
             # ---- part the places in order
             is_set, top = is_cat[best_j] != 0, n_codes[best_j]
-            following, cut, others = top, np.uint64(0), np.uint64(0)
+            following, cut, others = top, np.int64(0), np.int64(0)
             for i in range(m):
-                r = own[i]
-                c = np.int64(codes[r, skip + best_j])
+                r = np.int64(own[i])
+                c = np.int64(codes[4 * r * width + begin + best_j])
                 if is_set:
                     left = (best_set[c >> 6] >> np.uint64(c & 63)) & ONE != np.uint64(0)
                 else:
                     left = c <= best_key or (best_missing == 1 and c == top)
                     following = min(following, c if c > best_key else top)
                 own[cut] = spare[others] = r
-                cut += np.uint64(left)
-                others += np.uint64(not left)
+                cut += np.int64(left)
+                others += np.int64(not left)
             for i in range(others):
                 own[cut + i] = spare[i]
             if best_missing == UNKNOWN:
                 best_missing = cut >= others
                 if is_set and best_missing:
                     best_set[top >> 6] |= ONE << np.uint64(top & 63)
-            tree[node, LEFT], tree[node, FEATURE], gain[node] = n_nodes, best_j, best / whole
-            tree[node, MISSING_LEFT] = best_missing
+            tree[8 * node + LEFT], tree[8 * node + FEATURE], gain[node] = n_nodes, best_j, best / whole
+            tree[8 * node + MISSING_LEFT] = best_missing
             if is_set:
                 for q in range(4):
-                    sets[node, q] = best_set[q]
+                    sets[4 * node + q] = best_set[q]
             else:
-                tree[node, LAST], tree[node, NEXT] = best_key, following
-            at = a + np.int64(cut)
+                tree[8 * node + LAST], tree[8 * node + NEXT] = best_key, following
+            at = a + cut
             for child in range(2):
                 k = n_nodes + child
-                _make_node(tree, gain, k, at if child else a, b if child else at, tree[node, DEPTH] + 1)
+                _make_node(tree, gain, k, at if child else a, b if child else at, tree[8 * node + DEPTH] + 1)
                 if _may_split(tree, k, rules):
                     waiting[n_waiting] = k
                     n_waiting += 1
@@ -710,14 +730,14 @@ def grow_few(
     count[0] = n_nodes
 
 
-@small
+@flat
 def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_rows, best):
     """Best cut of a list: its place or ``end``, its gain, the sum on the left; see ``_cut_groups``."""
     g, w = total >> 32, total & WEIGHT
     whole = np.float64(w)
     at, left_at = end, left
     for i in range(first, end):
-        e = np.uint64(lists[i])
+        e = np.int64(lists[i])
         left += y[e & LOW]
         own = left & WEIGHT
         d = np.float64((left >> 32) * w - own * g)
@@ -725,10 +745,10 @@ def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_r
         wr = whole - wl
         # Whether two codes are equal is hard to foresee, so it is asked of the few cuts that gain.
         if d * d > best * (wl * wr):
-            if wl < least or wr < least or (i + ONE < end and (e ^ np.uint64(lists[i + ONE])) <= LOW):
+            if wl < least or wr < least or (i + 1 < end and (e ^ np.int64(lists[i + 1])) <= LOW):
                 continue
             if min_leaf > 1:
-                rows = left_rows + np.int64(i - first) + 1
+                rows = left_rows + i - first + 1
                 if rows < min_leaf or n_rows - rows < min_leaf:
                     continue
             score = d * d / (wl * wr)
@@ -738,98 +758,108 @@ def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_r
 
 
 @kernel
-def grow_sorted(words, lists, size, n_codes, rules, tree, gain, place, root, few, todo, count):
+def grow_sorted(
+    words, width, lists, size, side, n_codes, rules, tree, gain, room, flags, p, place, root, few, todo, count
+):  # fmt: skip
     """Grow what lies below a node, down to nodes of ``few`` records, which are left to do.
 
     ``lists`` (2, columns, ``size``, flat) hold ``code << 16 | number`` of the
     records, the first half in the order of each column. A node's lists are in the first or the
     second half by turns of depth, and a cut parts them into the other half.
     """
-    p, base = n_codes.shape[0], np.int64(tree[root, START])
-    m = np.int64(tree[root, END]) - base
-    state, order = np.empty(1, np.uint64), np.empty(p, np.int64)
-    y, side = np.empty(m, np.int64), np.empty(m, np.uint8)
-    place = place[base : base + m]
+    words, tree, gain, place = _memory(words), _memory(tree), _memory(gain), _memory(place)
+    n_codes, todo, count, lists = _memory(n_codes), _memory(todo), _memory(count), _memory(lists)
+    state, order, side = _memory(flags), skip(_memory(room), 16), _memory(side)
+    base = np.int64(tree[8 * root + START])
+    m = np.int64(tree[8 * root + END]) - base
+    place = skip(place, base)
+    y = skip(order, p)
+    waiting, sums = skip(y, m), skip(y, 2 * m + 1)
     total = np.int64(0)
     for i in range(m):
-        y[i] = words[base + i, 0]
+        y[i] = words[(base + i) * width]
         total += y[i]
-    waiting, sums = np.empty(m + 1, np.int64), np.empty(m + 1, np.int64)
     least = max(rules.min_weight, 0.5)
     waiting[0], sums[0] = root, total
     n_nodes, n_todo, n_waiting = count[0], count[1], 1
     while n_waiting > 0:
         n_waiting -= 1
         node, total = waiting[n_waiting], sums[n_waiting]
-        a, b = np.uint64(tree[node, START] - base), np.uint64(tree[node, END] - base)
-        u, same = y[np.uint64(place[a]) - np.uint64(base)], True
+        a, b = np.int64(tree[8 * node + START]) - base, np.int64(tree[8 * node + END]) - base
+        u, same = y[np.int64(place[a]) - base], True
         for i in range(a, b):
-            if _differ(u, y[np.uint64(place[i]) - np.uint64(base)], rules.slack):
+            if _differ(u, y[np.int64(place[i]) - base], rules.slack):
                 same = False
                 break
         if same:
             continue
-        odd = (tree[node, DEPTH] - tree[root, DEPTH]) & 1
+        odd = (tree[8 * node + DEPTH] - tree[8 * root + DEPTH]) & 1
         now, then = odd * p * size, (1 - odd) * p * size
         whole = np.float64(total & WEIGHT)
         parent = np.float64(total >> 32) ** 2 / whole
         best = (rules.min_gain + parent * 1e-13) * whole
-        best_j, best_at, best_left, best_missing = -1, np.uint64(0), np.int64(0), 0
+        best_j, best_at, best_left, best_missing = -1, np.int64(0), np.int64(0), 0
         tried = 0
-        _restart(state, order, rules.seed, np.int64(tree[node, START]), np.int64(tree[node, END]))
+        _restart(
+            state, order, p, rules.seed, np.int64(tree[8 * node + START]), np.int64(tree[8 * node + END])
+        )
         for pick in range(p):
             if tried >= rules.max_features:
                 break
-            j = _draw(state, order, pick)
-            first, end = np.uint64(now + j * size) + a, np.uint64(now + j * size) + b
-            if (lists[first] ^ lists[end - ONE]) <= LOW:
+            j = _draw(state, order, p, pick)
+            first, end = now + j * size + a, now + j * size + b
+            if (lists[first] ^ lists[end - 1]) <= LOW:
                 continue
             tried += 1
             known, lost, lost_rows = end, np.int64(0), 0
-            while np.int64(lists[known - ONE] >> SHIFT) == n_codes[j]:
+            while (np.int64(lists[known - 1]) >> SHIFT) == n_codes[j]:
                 known -= ONE
-                lost += y[np.uint64(lists[known]) & LOW]
+                lost += y[np.int64(lists[known]) & LOW]
                 lost_rows += 1
             for way in range(2 if lost_rows > 0 else 1):
                 at, best, left = _cut_list(
                     lists, first, known, y, lost if way else 0, lost_rows if way else 0, total, least,
-                    rules.min_leaf, np.int64(b - a), best,
+                    rules.min_leaf, b - a, best,
                 )  # fmt: skip
                 if at < known:
-                    best_j, best_at, best_left = j, at - np.uint64(now + j * size) + ONE, left
+                    best_j, best_at, best_left = j, at - (now + j * size) + 1, left
                     best_missing = way if lost_rows > 0 else UNKNOWN
         if best_j < 0:
             continue
         # ---- places in order, and the side of each record
-        first, top = np.uint64(now + best_j * size), n_codes[best_j]
-        last = np.int64(lists[first + best_at - ONE] >> SHIFT)
-        following = np.int64(lists[first + best_at] >> SHIFT) if best_at < b else top
+        first, top = (now + best_j * size), n_codes[best_j]
+        last = np.int64(lists[first + best_at - 1]) >> SHIFT
+        following = (np.int64(lists[first + best_at]) >> SHIFT) if best_at < b else top
         cut = best_at
         if best_missing == 1:
             cut = b
-            while np.int64(lists[first + cut - ONE] >> SHIFT) == top:
+            while (np.int64(lists[first + cut - 1]) >> SHIFT) == top:
                 cut -= ONE
             cut = best_at + (b - cut)
         lo, hi = a, cut
         for i in range(a, b):
-            e = lists[first + i]
-            is_left = np.uint64(i < best_at or (best_missing == 1 and np.int64(e >> SHIFT) == top))
-            side[np.uint64(e) & LOW] = is_left
-            place[hi ^ ((lo ^ hi) & (np.uint64(0) - is_left))] = base + np.int64(np.uint64(e) & LOW)
+            e = np.int64(lists[first + i])
+            is_left = np.int64(i < best_at or (best_missing == 1 and (e >> SHIFT) == top))
+            side[e & LOW] = is_left
+            place[hi ^ ((lo ^ hi) & -is_left)] = base + (e & LOW)
             lo += is_left
-            hi += ONE - is_left
+            hi += 1 - is_left
         if best_missing == UNKNOWN:
             best_missing = cut - a >= b - cut
-        tree[node, LEFT], tree[node, FEATURE], gain[node] = n_nodes, best_j, best / whole
-        tree[node, LAST], tree[node, NEXT], tree[node, MISSING_LEFT] = last, following, best_missing
+        tree[8 * node + LEFT], tree[8 * node + FEATURE], gain[node] = n_nodes, best_j, best / whole
+        tree[8 * node + LAST], tree[8 * node + NEXT], tree[8 * node + MISSING_LEFT] = (
+            last,
+            following,
+            best_missing,
+        )
         listed = False
         for child in range(2):
             k = n_nodes + child
             s, e = (cut, b) if child else (a, cut)
-            _make_node(tree, gain, k, base + np.int64(s), base + np.int64(e), tree[node, DEPTH] + 1)
+            _make_node(tree, gain, k, base + s, base + e, tree[8 * node + DEPTH] + 1)
             if not _may_split(tree, k, rules):
                 continue
-            if np.int64(e - s) <= few:
+            if e - s <= few:
                 todo[n_todo] = k
                 n_todo += 1
                 continue
@@ -840,25 +870,25 @@ def grow_sorted(words, lists, size, n_codes, rules, tree, gain, place, root, few
         if not listed:
             continue
         for j in range(p):
-            first, to = np.uint64(now + j * size), np.uint64(then + j * size)
-            if (lists[first + a] ^ lists[first + b - ONE]) <= LOW:
+            first, to = (now + j * size), (then + j * size)
+            if (lists[first + a] ^ lists[first + b - 1]) <= LOW:
                 # A column of one value stays so: only the ends of its lists are looked at.
                 e = lists[first + a]
-                lists[to + a] = lists[to + cut - ONE] = lists[to + cut] = lists[to + b - ONE] = e
+                lists[to + a] = lists[to + cut - 1] = lists[to + cut] = lists[to + b - 1] = e
                 continue
             lo, hi = to + a, to + cut
             for i in range(first + a, first + b):
-                e = lists[i]
-                is_left = np.uint64(side[np.uint64(e) & LOW])
+                e = np.int64(lists[i])
+                is_left = np.int64(side[e & LOW])
                 # Without a branch, which would be guessed wrong half the time.
-                lists[hi ^ ((lo ^ hi) & (np.uint64(0) - is_left))] = e
+                lists[hi ^ ((lo ^ hi) & -is_left)] = e
                 lo += is_left
-                hi += ONE - is_left
+                hi += 1 - is_left
     count[0], count[1] = n_nodes, n_todo
 
 
 @kernel
-def make_records(table, y, w, labels, scale_w, scale_g, words, codes, skip):
+def make_records(table, y, w, labels, scale_w, scale_g, words, codes, begin):
     """Copy the rows of positive weight; without labels a scale of 0 says that y is 0 or 1."""
     i, q = 0, y.shape[1]
     for r in range(table.shape[0]):
@@ -874,35 +904,37 @@ def make_records(table, y, w, labels, scale_w, scale_g, words, codes, skip):
                 g = np.int64(np.floor(y[r, v] * (w[r] * scale_g) + 0.5))
             words[i, v] = (g << 32) + h
         words[i, q] = r
-        for j in range(np.uint64(table.shape[1])):
-            codes[i, np.uint64(skip) + j] = table[r, j]
+        for j in range(table.shape[1]):
+            codes[i, begin + j] = table[r, j]
         i += 1
 
 
 @kernel
-def sum_nodes(tree, words, at, place, y, w, value, weight):
+def sum_nodes(tree, words, width, at, place, y, w, value, weight):
     """Weighted means of the targets y (rows, values) in every node, and its weight."""
-    width = value.shape[1]
-    for node in range(value.shape[0] - 1, -1, -1):
-        k = np.int64(tree[node, LEFT])
+    n, values = value.shape
+    tree, words, place, y, w = _memory(tree), _memory(words), _memory(place), _memory(y), _memory(w)
+    value, weight = _memory(value), _memory(weight)
+    for node in range(n - 1, -1, -1):
+        k = np.int64(tree[8 * node + LEFT])
         if k == node:
             total, first = 0.0, 0.0
-            for v in range(1, width):
-                value[node, v] = 0.0
-            for i in range(np.uint64(tree[node, START]), np.uint64(tree[node, END])):
-                r = np.uint64(words[place[i], at])
+            for v in range(1, values):
+                value[node * values + v] = 0.0
+            for i in range(np.int64(tree[8 * node + START]), np.int64(tree[8 * node + END])):
+                r = words[np.int64(place[i]) * width + at]
                 total += w[r]
-                first += w[r] * y[r, 0]
-                for v in range(1, width):
-                    value[node, v] += w[r] * y[r, v]
-            weight[node], value[node, 0] = total, first
+                first += w[r] * y[r * values + 0]
+                for v in range(1, values):
+                    value[node * values + v] += w[r] * y[r * values + v]
+            weight[node], value[node * values + 0] = total, first
         else:
             weight[node] = weight[k] + weight[k + 1]
-            for v in range(width):
-                value[node, v] = value[k, v] + value[k + 1, v]
-    for node in range(value.shape[0]):
-        for v in range(width):
-            value[node, v] /= weight[node]
+            for v in range(values):
+                value[node * values + v] = value[k * values + v] + value[(k + 1) * values + v]
+    for node in range(n):
+        for v in range(values):
+            value[node * values + v] /= weight[node]
 
 
 @kernel

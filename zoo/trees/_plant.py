@@ -150,10 +150,9 @@ def grow(plot, targets, w, rules):
     m, q = np.count_nonzero(w > 0), targets.packed.shape[1]
     scale_w, scale_g, factor = _scales(targets, w, m)
     words = np.empty((m, q + 1 + -(-p // 4)), np.int64)
-    codes, skip = words.view(np.uint16), 4 * (q + 1)
-    _forest.make_records(
-        plot.codes, targets.packed, w, len(targets.classes) > 0, scale_w, scale_g, words, codes, skip
-    )
+    codes, begin, width = words.view(np.uint16), 4 * (q + 1), words.shape[1]
+    labels = len(targets.classes)
+    _forest.make_records(plot.codes, targets.packed, w, labels > 0, scale_w, scale_g, words, codes, begin)
     rules = rules._replace(
         min_weight=rules.min_weight * scale_w,
         min_gain=rules.min_gain / factor,
@@ -164,31 +163,36 @@ def grow(plot, targets, w, rules):
     plain = channels == 1 and rules.criterion == _forest.SQUARED and not rules.random_cut
     few, most = most_records(plot, rules) if plain and rules.max_leaves == 0 else (0, 0)
     todo, count = np.empty(m, np.int32), np.zeros(2, np.int64)
-    level = np.empty(int(plot.n_codes.max()) + _forest.FEW + 16)
+    cells = int(plot.n_codes.max()) + 1
+    cells = cells if plot.exact else min(cells, _forest.MOST_CELLS + 1)
+    room = np.zeros(_forest.room_of(m, p, cells, channels), np.int64)
+    flags, levels = room.view(np.uint64), room.view(np.float64)
     _forest.grow_large(
-        words, codes, skip, plot.n_codes, plot.is_cat, not plot.exact, targets.classes, channels, rules,
-        tree, gain, sets, level, level.view(np.int64), max(few, most), todo, count,
+        words, width, codes, begin, plot.n_codes, plot.is_cat, not plot.exact, targets.classes, labels,
+        channels, rules, tree, gain, sets, room, flags, levels, m, p, cells, max(few, most), todo, count,
     )  # fmt: skip
     place = np.arange(m, dtype=np.uint32)
     if most > few:
         ready, count[1] = todo[: count[1]].copy(), 0
         for node in ready:
-            if tree[node, _forest.END] - tree[node, _forest.START] > few:
-                a, b = tree[node, [_forest.START, _forest.END]]
-                lists, size = _sort(codes[a:b, skip : skip + p])
+            a, b = tree[node, [_forest.START, _forest.END]]
+            if b - a > few:
+                lists, size = _sort(codes[a:b, begin : begin + p])
+                side = np.empty(b - a, np.uint8)
                 _forest.grow_sorted(
-                    words, lists, size, plot.n_codes, rules, tree, gain, place, node, few, todo, count
-                )
+                    words, width, lists, size, side, plot.n_codes, rules, tree, gain, room, flags, p, place,
+                    node, few, todo, count,
+                )  # fmt: skip
             else:
                 todo[count[1]] = node
                 count[1] += 1
     _forest.grow_few(
-        words, codes, skip, plot.n_codes, plot.is_cat, rules, tree, gain, sets, level,
-        level.view(np.int64), place, todo, count,
+        words, width, codes, begin, plot.n_codes, plot.is_cat, rules, tree, gain, sets, room, flags, levels,
+        p, place, todo, count,
     )  # fmt: skip
     k = int(count[0])
     value, weight = np.empty((k, targets.dense.shape[1])), np.empty(k)
-    _forest.sum_nodes(tree, words, q, place, targets.dense, w, value, weight)
+    _forest.sum_nodes(tree, words, width, q, place, targets.dense, w, value, weight)
     return dress(plot, tree[:k], sets, value, gain[:k] * factor, weight)
 
 
@@ -212,7 +216,8 @@ def most_records(plot, rules):
         return 0, 0
     if plot.is_cat.any() or 2 * rules.max_features < p:
         return _forest.FEW, 0
-    return 2, min(_forest.MOST_SORTED, _forest.MOST_LISTED // p)
+    most = _forest.MOST_SORTED if plot.exact else _forest.ROUGH_SORTED
+    return 2, min(most, max(2, _forest.MOST_LISTED // p))
 
 
 def _grow_medians(plot, targets, w, rules):
