@@ -126,6 +126,7 @@ def test_bins_and_exact_cuts_agree_where_bins_suffice():
     np.testing.assert_allclose(a.predict(X), b.predict(X))
 
 
+@pytest.mark.parametrize("holes", [0.0, 0.1])
 @pytest.mark.parametrize(
     ("max_bins", "limits"),
     [
@@ -137,12 +138,13 @@ def test_bins_and_exact_cuts_agree_where_bins_suffice():
         (None, {"max_features": 3}),
     ],
 )
-def test_sorted_nodes_grow_the_tree_that_counted_ones_do(max_bins, limits, monkeypatch):
+def test_sorted_nodes_grow_the_tree_that_counted_ones_do(max_bins, limits, holes, monkeypatch):
     # Steps of 1/8 and whole numbers: columns of few values, of many, and one that never varies.
     rng = np.random.RandomState(0)
     X = np.column_stack([rng.randint(0, k, 3000) / 8 for k in (1, 2, 9, 40, 3000, 3000)])
     y = X[:, 1] + np.sin(X[:, 4] / 40) + rng.standard_normal(3000)
     w = rng.uniform(0.5, 2, 3000)
+    X[rng.uniform(size=X.shape) < holes] = np.nan
     grow = DecisionTreeRegressor(max_bins=max_bins, random_state=0, **limits).fit
     a = grow(X, y, sample_weight=w).predict(X)
     monkeypatch.setattr(_plant, "most_records", lambda *_: (0, 0))

@@ -154,11 +154,11 @@ def _differ(u, v, slack):
 
 
 @small
-def _level(key, level, i, total):
-    """Number that grows with the mean of packed targets: the order of categories."""
+def _level(key, level, i, total, code):
+    """Number that grows with the mean of packed targets, equal means by code: the order of categories."""
     level[i] = np.float64(total >> 32) / np.float64(total & WEIGHT)
     k = key[i]
-    key[i] = k ^ ((k >> 63) & 0x7FFFFFFFFFFFFFFF)
+    key[i] = ((k ^ ((k >> 63) & 0x7FFFFFFFFFFFFFFF)) & ~511) | code
 
 
 @small
@@ -535,7 +535,7 @@ def grow_large(
             cut, way = 0, 0
             if plain and is_set:
                 for g in range(m):
-                    _level(key, level, g, sums[g])
+                    _level(key, level, g, sums[g], code[g])
                 for g in range(m, m + 8):
                     key[g] = sums[g] = 0
                 found, limit, best = _cut_pairs(
@@ -661,7 +661,7 @@ def grow_few(
                         like = np.int64(0)
                         for k in range(m):
                             like += y[k] if plain_key[k] == plain_key[i] else 0
-                        _level(key, level, i, like)
+                        _level(key, level, i, like, plain_key[i])
                 missing = high == n_codes[j] and not is_set
                 extra, extra_rows = np.int64(0), np.int64(0)
                 for way in range(2 if missing else 1):

@@ -30,8 +30,9 @@ class Single(Growing, abstract=True):
         "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
     max_bins : int or None, default=None
         Values that a column is rounded to; None cuts between any two values up to 10,000 rows
-        (50,000 rows and 500,000 cells where none is missing and y is one column of numbers whose
-        squared error counts) and takes 255 bins beyond.
+        (50,000 rows and 500,000 cells where y is one column of numbers whose squared error counts).
+        Beyond, neighbouring values are one where they hold no more than one row in 8,000, and large
+        regions try no more than 2,000 cuts of a column.
     categorical_features : "from_dtype", sequence or None, default="from_dtype"
         Columns without order, by number, name or mask; those that a DataFrame declares always are.
     random_state : int, RandomState or None, default=None
