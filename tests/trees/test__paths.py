@@ -17,14 +17,15 @@ def leaf_of(model, root, x):
 
 
 @pytest.mark.parametrize("holes", [0.0, 0.2])
+@pytest.mark.parametrize("trees", [2, 6])
 @pytest.mark.parametrize("targets", [1, 2])
-def test_sums_are_those_of_the_leaves_that_plain_python_finds(holes, targets):
+def test_sums_are_those_of_the_leaves_that_plain_python_finds(holes, targets, trees):
     rng = np.random.RandomState(0)
     X = rng.standard_normal((400, 3)).round(1)
     X[rng.uniform(size=X.shape) < holes] = np.nan
     y = np.nan_to_num(X[:, 0]) + rng.standard_normal(400)
     Y = np.column_stack([y, y**2])[:, :targets]
-    m = RandomForestRegressor(n_estimators=4, random_state=0).fit(X, Y if targets > 1 else y).model_
+    m = RandomForestRegressor(n_estimators=trees, random_state=0).fit(X, Y if targets > 1 else y).model_
     Z = np.vstack([X[:150], [[np.inf, -np.inf, -0.0]]])
     got = _paths.sum_of_trees(m, None, Z, 1)
     want = [sum(m["value"][leaf_of(m, r, z)] for r in m["root"]) for z in Z]

@@ -1,9 +1,10 @@
 """Rows run down deep trees: what forests and single trees predict with.
 
 A node is two words side by side, its cut and its link, ``left << 24 | missing_left << 23 | column``:
-a step reads one piece of memory. A leaf is its own child; it asks a column of -inf, which stands
-after the others, so that where there is one value its cut can hold it. Trees stand outside and
-rows inside: a tree stays near while thousands of rows pass. Rows that have arrived leave the race.
+a step reads one piece of memory. A leaf is its own child, since its cut is infinite. Where there are
+many trees of one value a leaf asks a column of -inf instead, which stands after the others, so that
+its cut can hold the value. Trees stand outside and rows inside: a tree stays near while thousands of
+rows pass. Rows that have arrived leave the race.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,16 @@ BLOCK = 128
 """Rows that run together: independent loads hide each other's latency."""
 NEAR = 1 << 18
 """Cells of a table that pass a tree at a time: fewer would fetch each tree too often."""
+FEW_TREES = 4
+"""So few trees do not pay for a table with one more column."""
 STEPS = 6
 """Steps between two looks at who has arrived."""
 COLUMN, LEFT_IF_MISSING, SHIFT = np.int64((1 << 23) - 1), np.int64(23), np.int64(24)
 
 
 @kernel
-def descend(x, width, holes, root, cut, link, value, out, leaves):
-    """Add the values of the leaves that rows reach to ``out`` (rows, values), or note the leaves.
+def descend(x, width, holes, root, cut, link, value, out):
+    """Add the values of the leaves that rows reach to ``out`` (rows, values).
 
     ``x`` is flat, ``width`` cells a row; ``cut`` and ``link`` are the same memory. ``holes`` tells
     whether anything is missing. Without ``value`` leaves hold theirs.
@@ -57,9 +60,7 @@ def descend(x, width, holes, root, cut, link, value, out, leaves):
                 live = going
             for i in range(m):
                 k = end[i]
-                if leaves.shape[0] > 0:
-                    leaves[a + i, t] = k
-                elif value.shape[0] == 0:
+                if value.shape[0] == 0:
                     out[a + i, 0] += cut[k << 1]
                 else:
                     for v in range(value.shape[1]):
@@ -73,29 +74,29 @@ def _nodes(model, p, alone):
     cut = nodes.view(np.float64)[:, 0]
     cut[:] = np.where(leaf, model["value"][:, 0], model["threshold"]) if alone else model["threshold"]
     nodes[:, 1] = (left << SHIFT) | (model["missing_left"].astype(np.int64) << LEFT_IF_MISSING)
-    nodes[:, 1] |= np.where(leaf, p, feature)
+    nodes[:, 1] |= np.where(leaf, p if alone else 0, feature)
     return nodes.reshape(-1)
 
 
-def _run(model, X, out, leaves, n_jobs):
+def _run(model, X, out, n_jobs):
     n, p = X.shape
-    alone = model["value"].shape[1] == 1 and len(leaves) == 0
+    alone = model["value"].shape[1] == 1 and len(model["root"]) > FEW_TREES
     link = _nodes(model, p, alone)
     value = np.empty((0, 1)) if alone else model["value"].astype(np.float64, copy=False)
     threads = _model.threads_for(n, n_jobs)
     piece = min(max(BLOCK, NEAR // (p + 1)), -(-n // threads))
 
     def walk(s):
-        x = np.empty((min(piece, n - s), p + 1))
-        x[:, :p] = X[s : s + piece]
-        x[:, p] = -np.inf
-        own = leaves[s : s + piece]
+        x = X[s : s + piece]
+        if alone:
+            x = np.full((len(x), p + 1), -np.inf)
+            x[:, :p] = X[s : s + piece]
+        x = np.ascontiguousarray(x, dtype=np.float64).reshape(-1)
         # What is missing is missing in the sum.
         with np.errstate(invalid="ignore"):
             holes = bool(np.isnan(x.sum()))
         descend(
-            x.reshape(-1), p + 1, holes, model["root"], link.view(np.float64), link, value,
-            out[s : s + piece], own,
+            x, p + alone, holes, model["root"], link.view(np.float64), link, value, out[s : s + piece]
         )  # fmt: skip
 
     if threads == 1:
@@ -113,5 +114,5 @@ def sum_of_trees(model, categories, X, n_jobs):
         by_value = np.zeros(out.shape[::-1])
         _model.add_predictions(model, categories, X, by_value, n_jobs)
         return by_value.T
-    _run(model, X, out, np.empty((0, 0), np.int32), n_jobs)
+    _run(model, X, out, n_jobs)
     return out
