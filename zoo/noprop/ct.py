@@ -77,8 +77,6 @@ class NoPropCTClassifier(ContinuousNoProp):
         Literal["mean", "sde", "ddim", "ode"], Fixed("it changes predictions, not the block")
     ] = "mean"
 
-    max_epochs = 100
-
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         if self.min_snr >= self.max_snr:
             raise ValueError(
