@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import uint32
 
-from zoo.trees._memory import door, f64, fill_table, flat, i64, skip, smaller, table_at, u8, u32
+from zoo.trees._memory import door, f64, fill_table, i64, skip, smaller, table_at, u8, u32
 
 MAX_BINS = 255
 SAMPLE = 65_536
@@ -26,8 +26,7 @@ GLANCE = 4096
 MOST_OPEN = 8
 """Groups that a column is tried with."""
 
-# What is asked for at the door, numbers of the table, addresses.
-ENCODE, WEAVE = range(2)
+# Numbers of the table, then addresses.
 ROWS, COLUMNS, ALL_ROWS, FIRST, WIDTH = range(5)
 _x, _tables, _n_edges, _n_bins, _is_cat, _cols, _missing, _rows, _scratch = range(5, 14)
 TABLE = 14
@@ -111,9 +110,10 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
     return Bins(edges, n_bins, np.asarray(is_cat, dtype=np.uint8))
 
 
-@flat
-def _encode(t):
+@door
+def _encode(address):
     """Codes of a block of columns (p, m). A bisection without branches runs over 64 rows at a time."""
+    t = table_at(address)
     m, missing, at = t[ROWS], u8(t, _missing), u32(t, _scratch)
     for j in range(t[COLUMNS]):
         table, edges, last = skip(f64(t, _tables), j * 512), i64(t, _n_edges)[j], i64(t, _n_bins)[j]
@@ -147,9 +147,10 @@ def _encode(t):
                         missing[j] = 1
 
 
-@flat
-def _weave(t):
+@door
+def _weave(address):
     """Turn columns of bytes into padded rows."""
+    t = table_at(address)
     p, width, n, s = t[COLUMNS], t[WIDTH], t[ALL_ROWS], t[FIRST]
     for a in range(s, s + t[ROWS], 64):
         m = smaller(64, s + t[ROWS] - a)
@@ -161,16 +162,6 @@ def _weave(t):
         for i in range(m):
             for j in range(p, width):
                 rows[i * width + j] = 0
-
-
-@door
-def enter(address, what):
-    """Encode a block of rows, or weave one."""
-    t = table_at(address)
-    if what == ENCODE:
-        _encode(t)
-    else:
-        _weave(t)
 
 
 def _each_block(n, pool, call):
@@ -211,7 +202,7 @@ def encode(X, bins, pool=None):
     def block(s):
         own = {_x: np.ascontiguousarray(X[s : s + BLOCK].T, dtype=np.float64), _scratch: np.empty(32)}
         table = whole + fill_table(TABLE, {ROWS: min(BLOCK, n - s), FIRST: s}, own)
-        enter(table.ctypes.data, ENCODE)
+        _encode(table.ctypes.data)
 
     _each_block(n, pool, block)
     return arrays[_cols], arrays[_missing]
@@ -226,7 +217,7 @@ def weave(cols, pool=None):
 
     def block(s):
         table = whole + fill_table(TABLE, {ROWS: min(BLOCK, n - s), FIRST: s}, {})
-        enter(table.ctypes.data, WEAVE)
+        _weave(table.ctypes.data)
 
     _each_block(n, pool, block)
     return rows

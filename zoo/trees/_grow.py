@@ -350,7 +350,7 @@ _yield_now = types.ExternalFunction("sched_yield", types.int32())
 _sleep_us = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
-@flat
+@inner_fast
 def _exp(x):
     """Exponential in float32 by a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error 2e-7."""
     x = float32(smaller(larger(x, float32(-87.0)), float32(88.0)))

@@ -8,14 +8,14 @@ table; only the functions that Python calls (its doors) are kept on disk.
 Numba's cache does not notice an edited callee in another file: whoever edits this one empties it.
 """
 
+from zoo.trees import _compiling  # isort: skip, numba is imported there without garbage collection
+
 from collections.abc import Mapping
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-
-from zoo.trees import _compiling
 
 _compiling.announce()
 

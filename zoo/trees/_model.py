@@ -38,8 +38,6 @@ PIECE = 4096
 MOST_LEAVES = 64
 """Leaves that a mask can hold. Smaller trees are not walked: all their questions are asked."""
 
-# What is asked for at the door.
-PLAN, WALK = range(2)
 # Numbers of the table, then addresses: of a model, of its plan, and of one piece of rows.
 TREES, WIDTH, CODES, SETS, SINGLE, ROWS, COLUMNS, FIRST, STRIDE, NOTE = range(10)
 _root, _output, _depth, _left, _set_at, _sets, _threshold, _value = range(10, 18)
@@ -139,8 +137,8 @@ def _lowest(typingctx, bits):
     return types.int64(types.uint64), codegen
 
 
-@flat
-def _plan(t):
+@door
+def _plan(address):
     """Number the leaves of each tree from left to right; list its questions with their masks.
 
     A row that goes right at a node cannot end in the leaves on its left: their bits are 0 in the
@@ -148,6 +146,7 @@ def _plan(t):
     Lucchese et al. 2015). Questions about numbers come first, then those about categories. Trees of
     more leaves than a mask has bits are left out.
     """
+    t = table_at(address)
     root, left, set_at = i64(t, _root), i32(t, _left), i32(t, _set_at)
     n_leaves, first, ends = i64(t, _n_leaves), i64(t, _first), i64(t, _ends)
     question, mask, leaf_at = i64(t, _question), u64(t, _mask), i64(t, _leaf_at)
@@ -257,9 +256,10 @@ def _step(t, at, x, code):
     return moved != 0
 
 
-@flat
-def _walk(t):
+@door
+def _walk(address):
     """Add the values of the leaves that the rows of a piece reach, or note the leaves."""
+    t = table_at(address)
     rows, p, trees, width = t[ROWS], t[COLUMNS], t[TREES], t[WIDTH]
     X, n_codes, depth = f64(t, _X), i64(t, _n_categories), i64(t, _depth)
     set_at, sets, question, mask = i32(t, _set_at), u64(t, _sets), i64(t, _question), u64(t, _mask)
@@ -313,16 +313,6 @@ def _walk(t):
                 else:
                     for i in range(m):
                         own[i] += f64(t, said)[at[i] * width + v]
-
-
-@door
-def enter(address, what):
-    """Make a plan, or run a piece of rows through the trees."""
-    t = table_at(address)
-    if what == PLAN:
-        _plan(t)
-    else:
-        _walk(t)
 
 
 def _codes(bins_edges, is_cat):
@@ -385,7 +375,7 @@ def _make_table(root, output, depth, left, feature, threshold, missing_left, set
     }  # fmt: skip
     given, scratch = {_root: root, _left: left, _set_at: set_at}, np.empty(6 * MOST_LEAVES)
     table = fill_table(TABLE, {TREES: trees}, given | made | {_scratch: scratch})
-    enter(table.ctypes.data, PLAN)
+    _plan(table.ctypes.data)
     for place in (_question, _mask, _leaf_at):
         made[place] = made[place][: made[_first][-1]].copy()
     q = made[_question]
@@ -420,7 +410,7 @@ def _run(model, categories, X, out, leaves, n_jobs):
         piece = np.ascontiguousarray(X[s : s + PIECE], dtype=np.float64)
         own = {_X: piece, _scratch: np.zeros((3 * p + 2) * BLOCK)}
         whole = table + fill_table(TABLE, {ROWS: len(piece), FIRST: s}, own)
-        enter(whole.ctypes.data, WALK)
+        _walk(whole.ctypes.data)
 
     k = threads_for(n, n_jobs)
     if k == 1:
