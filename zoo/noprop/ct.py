@@ -43,11 +43,10 @@ class NoPropCTClassifier(ContinuousNoProp):
     to an infinite ratio, and between fixed ends the expected loss of an ideal block does not depend on
     the form at all, so learning it moves training effort rather than the optimum.
 
-    What makes this method hard to train is the spread of :math:`\mathrm{SNR}'(t)`: where the state
-    already tells the label a rare mistake weighs :math:`\mathrm{SNR}(1)` times one that x has to
-    settle. So the top ratio is 10, ``n_times`` states of a row are drawn in one step, and half of
-    their times are drawn where the weight is, with the weight divided by their density: the
-    expected loss is that of the equation, its variance a fraction.
+    What makes this method hard to train is the spread of :math:`\mathrm{SNR}'(t)`, which is largest
+    where the state already tells the label. So ``n_times`` states of a row are drawn in one step, and
+    half of their times are drawn where the weight is, with the weight divided by their density, which
+    leaves the expected loss as it is; and the schedule ends at a ratio of 10, which does not.
 
     References
     ----------
