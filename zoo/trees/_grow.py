@@ -57,8 +57,6 @@ CELLS = 264
 from falling onto the same cache sets."""
 CHUNK = 8192
 """Rows of one chunk. Fixed: partial sums of floats must not depend on the thread count."""
-SERIAL = 4096
-"""Nodes below this many rows are not worth a shared job."""
 SCAN_BLOCK = 8
 """Features of one chunk of a scan."""
 BATCH = 4 * CELLS
