@@ -122,7 +122,9 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, gain, sets, value, weig
     waiting = np.empty(max(64, n), np.int64)
     best_which = np.zeros(4, np.uint64)
     n_nodes, n_waiting, n_leaves = 1, 0, 1
-    _make_node(tree, gain, 0, 0, n, 0)
+    # Eight numbers a node, one behind the other, as ``_make_node`` writes them.
+    numbers = tree.reshape(tree.size)
+    _make_node(numbers, gain, 0, 0, n, 0)
     fresh, last_fresh = 0, 0
     while True:
         if fresh > last_fresh:
@@ -160,8 +162,8 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, gain, sets, value, weig
                 if is_set and lo - a >= hi:
                     sets[node, nc >> 6] |= np.uint64(1) << np.uint64(nc & 63)
             tree[node, LEFT] = n_nodes
-            _make_node(tree, gain, n_nodes, a, lo, tree[node, DEPTH] + 1)
-            _make_node(tree, gain, n_nodes + 1, lo, b, tree[node, DEPTH] + 1)
+            _make_node(numbers, gain, n_nodes, a, lo, tree[node, DEPTH] + 1)
+            _make_node(numbers, gain, n_nodes + 1, lo, b, tree[node, DEPTH] + 1)
             fresh, last_fresh = n_nodes, n_nodes + 1
             n_nodes += 2
             n_leaves += 1
@@ -302,5 +304,5 @@ def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, gain, sets, value, weig
         n_waiting += 1
     for i in range(n_waiting):
         node = waiting[i]
-        _make_node(tree, gain, node, tree[node, START], tree[node, END], tree[node, DEPTH])
+        _make_node(numbers, gain, node, tree[node, START], tree[node, END], tree[node, DEPTH])
     return n_nodes
