@@ -1,18 +1,34 @@
 """What every test gets: real data or a reason to skip, and a watch on the global generators."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Both are read when a library is first imported, which no test may do before this file.
+# These are read when a library is first imported, which no test may do before this file.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def kernels_of_these_sources() -> Path:
+    """Folder for compiled kernels that belongs to the sources as they are now.
+
+    Numba's cache does not notice an edited callee in another file than the kernel's: a test would
+    pass with the old code.
+    """
+    sources = hashlib.sha256()
+    for path in sorted((ROOT / "zoo").rglob("_*.py")):
+        sources.update(path.read_bytes())
+    return ROOT / ".pytest_cache" / "kernels" / sources.hexdigest()[:16]
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels_of_these_sources()))
+
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
