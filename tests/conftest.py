@@ -10,6 +10,9 @@ from pathlib import Path
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import numpy as np
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -26,9 +29,6 @@ def kernels_of_these_sources() -> Path:
 
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels_of_these_sources()))
-
-import numpy as np
-import pytest
 
 
 @pytest.fixture(scope="session")
