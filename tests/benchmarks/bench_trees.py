@@ -6,11 +6,10 @@
     overhead rank
 
 ``THREADS`` (2) threads a side, ``SEEDS`` (5) splits of the data, warm, the sides in turn and each in a
-process of its own. A ratio is
-the peer's time over ours, of medians over the seeds, by the clock and by processor time
-(``time.process_time``): on a busy machine only the latter means something. Metrics are means over
-the seeds with the deviation of the paired difference. Data are the files of ``ZOO_DATA``; peers
-that are not installed are left out. ``ONLY=adult,higgs`` keeps some data sets.
+process of its own. A ratio is the peer's time over ours, of medians over the seeds, by the clock and by
+processor time (``time.process_time``): on a busy machine only the latter means something. Metrics are
+means over the seeds with the deviation of the paired difference. Data are the files of ``ZOO_DATA``;
+peers that are not installed are left out. ``ONLY=adult,higgs`` keeps some data sets.
 """
 
 import importlib.util

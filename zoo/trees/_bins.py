@@ -74,6 +74,23 @@ def find_edges(x, max_bins, w=None):
     return _midpoints(values[cut], values[cut + 1])
 
 
+def known_categories(x, j):
+    """List the categories of column j that a tree tells apart, in order: the commonest of them."""
+    values, count = np.unique(x[~np.isnan(x)], return_counts=True)
+    if values.size > MAX_BINS:
+        order = np.argsort(-count, kind="stable")
+        rare = count[order[MAX_BINS:]].sum() / count.sum()
+        warnings.warn(
+            f"column {j} has {values.size} categories and a tree tells {MAX_BINS} apart: the "
+            f"rarest, in {rare:.1%} of the rows, count as unseen; encode the column in another "
+            "way (TargetEncoder) if they matter.",
+            UserWarning,
+            stacklevel=2,
+        )
+        values = np.sort(values[order[:MAX_BINS]])
+    return values.astype(np.float64)
+
+
 def find_bins(X, max_bins, is_cat, w=None, rng=None):
     """Cut every column of X; rows beyond ``SAMPLE`` are sampled for the quantiles."""
     n, p = X.shape
@@ -84,20 +101,8 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
     for j in range(p):
         x = X[:, j]
         if is_cat[j]:
-            values, count = np.unique(x[~np.isnan(x)], return_counts=True)
-            if values.size > MAX_BINS:
-                order = np.argsort(-count, kind="stable")
-                rare = count[order[MAX_BINS:]].sum() / count.sum()
-                warnings.warn(
-                    f"column {j} has {values.size} categories and a tree tells {MAX_BINS} apart: the "
-                    f"rarest, in {rare:.1%} of the rows, count as unseen; encode the column in another "
-                    "way (TargetEncoder) if they matter.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                values = np.sort(values[order[:MAX_BINS]])
-            edges.append(values.astype(np.float64))
-            n_bins[j] = values.size
+            edges.append(known_categories(x, j))
+            n_bins[j] = edges[j].size
         else:
             part = x if pick is None else x[pick]
             e = find_edges(

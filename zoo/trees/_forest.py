@@ -18,14 +18,10 @@ Trees are independent: a forest runs them in plain threads.
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from zoo.trees import _compiling
-from zoo.trees._memory import flat, skip
-
-_compiling.announce()
+from zoo.trees._memory import door, flat, inner, lowest_bit, skip
 
 SQUARED, GINI, ENTROPY, POISSON, ABSOLUTE = range(5)
 """Criteria. Two classes by Gini are SQUARED on 0 and 1; sums of outputs are taken for each.
@@ -45,8 +41,6 @@ CELLS, MOST_CELLS = 256, 2048
 WEIGHT = 0xFFFFFFFF
 LOW, SHIFT, ONE = 0xFFFF, 16, np.uint64(1)
 
-kernel = njit(cache=True, nogil=True, error_model="numpy")
-inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 small = njit(
     nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
 )
@@ -106,16 +100,6 @@ def _draw(state, order, p, pick):
     q = pick + np.int64(((_random(state) >> np.uint64(32)) * more) >> np.uint64(32))
     order[pick], order[q] = order[q], order[pick]
     return order[pick]
-
-
-@intrinsic
-def _lowest(typingctx, bits):
-    """Place of the lowest bit that is set; at least one must be."""
-
-    def codegen(context, builder, sig, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), codegen
 
 
 def room_of(n, p, cells, channels):
@@ -276,7 +260,7 @@ def _gather(
         bits = touched[word]
         touched[word] = np.uint64(0)
         while bits != np.uint64(0):
-            c = (np.int64(word) << 6) + _lowest(bits)
+            c = (np.int64(word) << 6) + lowest_bit(bits)
             bits &= bits - ONE
             code[m], rows[m] = c, tally[c]
             tally[c] = 0
@@ -433,7 +417,7 @@ def _part(words, codes, width, at, missing_code, which, is_set, tree, gain, node
         )
 
 
-@kernel
+@door
 def grow_large(
     words, width, codes, begin, n_codes, is_cat, rough, classes, n_labels, channels, rules, tree, gain, sets,
     room, flags, levels, n, p, cells, most, todo, count,
@@ -594,7 +578,7 @@ def grow_large(
     count[0], count[1] = n_nodes, n_todo
 
 
-@kernel
+@door
 def grow_few(
     words, width, codes, begin, n_codes, is_cat, rules, tree, gain, sets, room, flags, levels, p, place,
     todo, count,
@@ -757,7 +741,7 @@ def _cut_list(lists, first, end, y, left, left_rows, total, least, min_leaf, n_r
     return at, best, left_at
 
 
-@kernel
+@door
 def grow_sorted(
     words, width, lists, size, side, n_codes, rules, tree, gain, room, flags, p, place, root, few, todo, count
 ):  # fmt: skip
@@ -887,7 +871,7 @@ def grow_sorted(
     count[0], count[1] = n_nodes, n_todo
 
 
-@kernel
+@door
 def make_records(table, y, w, labels, scale_w, scale_g, words, codes, begin):
     """Copy the rows of positive weight; without labels a scale of 0 says that y is 0 or 1."""
     i, q = 0, y.shape[1]
@@ -909,7 +893,7 @@ def make_records(table, y, w, labels, scale_w, scale_g, words, codes, begin):
         i += 1
 
 
-@kernel
+@door
 def sum_nodes(tree, words, width, at, place, y, w, value, weight):
     """Weighted means of the targets y (rows, values) in every node, and its weight."""
     n, values = value.shape
@@ -937,7 +921,7 @@ def sum_nodes(tree, words, width, at, place, y, w, value, weight):
             value[node * values + v] /= weight[node]
 
 
-@kernel
+@door
 def number_values(x, order, most, column, codes, low, high):
     """Number the values of a column, whose ``order`` is given; return how many numbers there are.
 

@@ -20,9 +20,8 @@ from zoo.trees._forest import (
     UNKNOWN,
     _make_node,
     _random,
-    inner,
-    kernel,
 )
+from zoo.trees._memory import door, inner
 
 EVEN = 1e-12
 """Share of the weight by which two halves may differ and still be even."""
@@ -106,7 +105,7 @@ def _errors(rows, ends, sequence, backwards, v, rank, value, w, tree, out):
         out[g - 1 if backwards else g] += _error(tree, value, total_w, total_wy)
 
 
-@kernel
+@door
 def grow_tree(codes, n_codes, is_cat, Y, w, rules, tree, gain, sets, value, weight):
     """Grow one tree on rows of codes (n, p) and targets (n, targets); return its number of nodes.
 

@@ -155,6 +155,16 @@ def as_double(typingctx, bits):
 
 
 @intrinsic
+def lowest_bit(typingctx, bits):
+    """Place of the lowest bit that is set; at least one must be."""
+
+    def codegen(context, builder, sig, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
 def round_down(typingctx, x):
     """Round down; the type stays."""
 

@@ -11,9 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from numpy import inf, int64, uint64
 
 from zoo.trees._memory import (
@@ -25,6 +22,7 @@ from zoo.trees._memory import (
     i32,
     i64,
     inner,
+    lowest_bit,
     skip,
     smaller,
     table_at,
@@ -125,16 +123,6 @@ def pick_tree(model, t):
     one["left"] = one["left"] - np.int32(a)
     one["sets"] = model["sets"]
     return one
-
-
-@intrinsic
-def _lowest(typingctx, bits):
-    """Place of the lowest bit that is set; at least one must be."""
-
-    def codegen(context, builder, sig, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), codegen
 
 
 @door
@@ -291,7 +279,7 @@ def _walk(address):
                     for i in range(BLOCK):
                         open_leaves[i] &= every if _stays(sets, s, own[i]) else mask[q]
                 for i in range(BLOCK):
-                    at[i] = first[k] + _lowest(open_leaves[i])
+                    at[i] = first[k] + lowest_bit(open_leaves[i])
             else:
                 for i in range(BLOCK):
                     at[i] = i64(t, _root)[k]
@@ -336,10 +324,20 @@ def _as_rows(value):
     return value if value.ndim == 2 else value[:, None]
 
 
+def in_pieces(walk, n, piece, threads):
+    """Call walk(start) for each piece of n rows."""
+    if threads == 1:
+        for s in range(0, n, piece):
+            walk(s)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(walk, range(0, n, piece)))
+
+
 _made: dict[tuple[Any, int], Any] = {}
 
 
-def _made_once(make, *arrays):
+def made_once(make, *arrays):
     """Return what is made from arrays of a model; it is kept as long as they live.
 
     The estimator keeps nothing of it, so that a prediction changes nothing and a file holds nothing
@@ -382,7 +380,7 @@ def _make_table(root, output, depth, left, feature, threshold, missing_left, set
     made[_column] = _columns(feature[q], missing_left[q], set_at[q]) * BLOCK
     made[_limit], made[_said] = threshold[q], value[made[_leaf_at]]
     if not made[_n_leaves].all():
-        made[_link] = _made_once(_make_links, *nodes)
+        made[_link] = made_once(_make_links, *nodes)
     numbers = {
         TREES: trees, WIDTH: 1 if value.ndim == 1 else value.shape[1], SETS: len(sets),
         SINGLE: value.dtype == np.float32,
@@ -398,7 +396,7 @@ _ASKED = (
 
 def _run(model, categories, X, out, leaves, n_jobs):
     codes, n_codes = categories
-    table, _ = _made_once(_make_table, *(model[name] for name in _ASKED))
+    table, _ = made_once(_make_table, *(model[name] for name in _ASKED))
     n, p = X.shape
     numbers = {CODES: codes.shape[1], COLUMNS: p, STRIDE: out.shape[-1], NOTE: len(leaves) > 0}
     table = table + fill_table(
@@ -412,13 +410,7 @@ def _run(model, categories, X, out, leaves, n_jobs):
         whole = table + fill_table(TABLE, {ROWS: len(piece), FIRST: s}, own)
         _walk(whole.ctypes.data)
 
-    k = threads_for(n, n_jobs)
-    if k == 1:
-        for s in range(0, n, PIECE):
-            walk(s)
-        return
-    with ThreadPoolExecutor(k) as pool:
-        list(pool.map(walk, range(0, n, PIECE)))
+    in_pieces(walk, n, PIECE, threads_for(n, n_jobs))
 
 
 _NO_OUT = np.empty((0, 0))

@@ -2,17 +2,15 @@
 
 A node is two words side by side, its cut and its link, ``left << 24 | missing_left << 23 | column``:
 a step reads one piece of memory. A leaf is its own child, since its cut is infinite. Where there are
-many trees of one value a leaf asks a column of -inf instead, which stands after the others, so that
+many trees of one value a leaf asks a column of -inf instead, which stands before the others, so that
 its cut can hold the value. Trees stand outside and rows inside: a tree stays near while thousands of
 rows pass. Rows that have arrived leave the race.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from zoo.trees import _model
-from zoo.trees._forest import kernel
+from zoo.trees._memory import door
 
 BLOCK = 128
 """Rows that run together: independent loads hide each other's latency."""
@@ -25,7 +23,7 @@ STEPS = 6
 COLUMN, LEFT_IF_MISSING, SHIFT = np.int64((1 << 23) - 1), np.int64(23), np.int64(24)
 
 
-@kernel
+@door
 def descend(x, width, holes, root, cut, link, value, out):
     """Add the values of the leaves that rows reach to ``out`` (rows, values).
 
@@ -67,21 +65,29 @@ def descend(x, width, holes, root, cut, link, value, out):
                         out[a + i, v] += value[k, v]
 
 
-def _nodes(model, p, alone):
-    left, feature = model["left"].astype(np.int64), model["feature"]
-    leaf = feature < 0
+def _is_alone(root, value):
+    """Tell whether leaves hold their values themselves."""
+    return value.shape[1] == 1 and len(root) > FEW_TREES
+
+
+def _make_nodes(root, value, left, feature, threshold, missing_left):
+    alone, leaf = _is_alone(root, value), feature < 0
     nodes = np.empty((len(left), 2), np.int64)
     cut = nodes.view(np.float64)[:, 0]
-    cut[:] = np.where(leaf, model["value"][:, 0], model["threshold"]) if alone else model["threshold"]
-    nodes[:, 1] = (left << SHIFT) | (model["missing_left"].astype(np.int64) << LEFT_IF_MISSING)
-    nodes[:, 1] |= np.where(leaf, p if alone else 0, feature)
+    cut[:] = np.where(leaf, value[:, 0], threshold) if alone else threshold
+    nodes[:, 1] = (left.astype(np.int64) << SHIFT) | (missing_left.astype(np.int64) << LEFT_IF_MISSING)
+    nodes[:, 1] |= np.where(leaf, 0, feature + alone)
     return nodes.reshape(-1)
+
+
+_ASKED = ("root", "value", "left", "feature", "threshold", "missing_left")
 
 
 def _run(model, X, out, n_jobs):
     n, p = X.shape
-    alone = model["value"].shape[1] == 1 and len(model["root"]) > FEW_TREES
-    link = _nodes(model, p, alone)
+    root = model["root"]
+    alone = _is_alone(root, model["value"])
+    link = _model.made_once(_make_nodes, *(model[name] for name in _ASKED))
     value = np.empty((0, 1)) if alone else model["value"].astype(np.float64, copy=False)
     threads = _model.threads_for(n, n_jobs)
     piece = min(max(BLOCK, NEAR // (p + 1)), -(-n // threads))
@@ -90,21 +96,14 @@ def _run(model, X, out, n_jobs):
         x = X[s : s + piece]
         if alone:
             x = np.full((len(x), p + 1), -np.inf)
-            x[:, :p] = X[s : s + piece]
+            x[:, 1:] = X[s : s + piece]
         x = np.ascontiguousarray(x, dtype=np.float64).reshape(-1)
         # What is missing is missing in the sum.
         with np.errstate(invalid="ignore"):
             holes = bool(np.isnan(x.sum()))
-        descend(
-            x, p + alone, holes, model["root"], link.view(np.float64), link, value, out[s : s + piece]
-        )  # fmt: skip
+        descend(x, p + alone, holes, root, link.view(np.float64), link, value, out[s : s + piece])
 
-    if threads == 1:
-        for s in range(0, n, piece):
-            walk(s)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(walk, range(0, n, piece)))
+    _model.in_pieces(walk, n, piece, threads)
 
 
 def sum_of_trees(model, categories, X, n_jobs):

@@ -26,7 +26,7 @@ class Plot(NamedTuple):
     is_cat: np.ndarray  # uint8 (p)
     exact: bool  # whether a code is a value
     limits: np.ndarray  # float64 (p, codes): the value of each code, or the upper limit
-    edges: list  # the known categories of each column, where it has any
+    edges: list  # the limits column by column: of a categorical one what it knows
 
 
 def make_plot(X, max_bins, is_cat, w=None, squared=False):
@@ -45,7 +45,7 @@ def make_plot(X, max_bins, is_cat, w=None, squared=False):
         x = X[:, j].astype(np.float64)
         missing = np.isnan(x)
         if is_cat[j]:
-            known = _bins.find_bins(X[:, [j]], 255, is_cat[[j]], w, None).edges[0]
+            known = _bins.known_categories(x, j)
             code = np.searchsorted(known, x)
             missing |= known[np.minimum(code, len(known) - 1)] != x if len(known) else True
             codes[:, j], k = code, len(known)
@@ -56,9 +56,7 @@ def make_plot(X, max_bins, is_cat, w=None, squared=False):
             if not exact and k > _forest.CELLS:
                 k = -(-k // WHOLE) * WHOLE
         codes[missing, j], n_codes[j] = k, k
-    edges = [e if c else e[:0] for e, c in zip(limits, is_cat, strict=True)]
-    table = _as_table(limits)
-    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), exact, table, [e.copy() for e in edges])
+    return Plot(codes, n_codes, np.asarray(is_cat, np.uint8), exact, _as_table(limits), limits)
 
 
 def _as_table(columns):
