@@ -22,7 +22,7 @@ from pictures import draw
 
 import zoo
 from zoo import registry
-from zoo.equations import mathml
+from zoo.contract.equations import mathml
 
 FAMILIES = {
     "linear": "Linear models",

@@ -30,9 +30,9 @@ from healthy import (
 )
 from sklearn.utils import check_random_state
 
-from zoo.base import Steps
-from zoo.inputs import Images, Input, Pairs, Series, Table, Text
-from zoo.params import Count, Fixed, Interval, ParameterError, Search
+from zoo.contract.estimator import Steps
+from zoo.contract.inputs import Images, Input, Pairs, Series, Table, Text
+from zoo.contract.params import Count, Fixed, Interval, ParameterError, Search
 
 BROKEN: list[Any] = []
 

@@ -23,7 +23,7 @@ def kernels_of_these_sources() -> Path:
     pass with the old code.
     """
     sources = hashlib.sha256()
-    for path in sorted((ROOT / "zoo").rglob("_*.py")):
+    for path in sorted((ROOT / "zoo" / "engines").rglob("*.py")):
         sources.update(path.read_bytes())
     return ROOT / ".pytest_cache" / "kernels" / sources.hexdigest()[:16]
 
@@ -66,3 +66,31 @@ def global_generators_untouched(request: pytest.FixtureRequest) -> Iterator[None
             f"the test changed the global generator of {' and '.join(changed)}; "
             "give the code under test a seed or a generator of its own"
         )
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Split the digits, as rows of float32."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X.astype(np.float32), y, test_size=0.4, random_state=0, stratify=y)
+
+
+@pytest.fixture
+def batch():
+    """Return a function: the network of a small fitted model, and a weighted batch for it."""
+
+    def batch(cls, **options):
+        import torch
+
+        rng = np.random.default_rng(0)
+        X, y = rng.standard_normal((30, 5)), rng.integers(3, size=30)
+        model = cls(hidden_layer_sizes=(6, 7), max_epochs=2, random_state=0, **options).fit(X, y)
+        module = model.net_.module_.train()
+        module.zero_grad()
+        w = torch.as_tensor(rng.uniform(size=30))
+        return module, torch.as_tensor(X)[:, None, None], torch.as_tensor(y), w / w.sum()
+
+    return batch

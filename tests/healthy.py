@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.base import Agent, Classifier, Detector, Regressor, Sampler, Transformer, Translator
-from zoo.inputs import Env, Images, Input, Pairs, Series, Table, Text
-from zoo.params import Count, Fixed, NonNegative, Positive, Search, Seed
+from zoo.contract.estimator import Agent, Classifier, Detector, Regressor, Sampler, Transformer, Translator
+from zoo.contract.inputs import Env, Images, Input, Pairs, Series, Table, Text
+from zoo.contract.params import Count, Fixed, NonNegative, Positive, Search, Seed
 
 PARAMETERS = {
     "alpha": "Strength of the penalty.",

@@ -320,7 +320,7 @@ def test_import_zoo_imports_nothing_heavy():
 
 
 def test_new_prints_a_spec(capsys):
-    from zoo.spec import read
+    from zoo.experiment.spec import read
 
     assert main(["new", "load_wine"]) == 0
     spec = read(capsys.readouterr().out)
@@ -328,7 +328,7 @@ def test_new_prints_a_spec(capsys):
 
 
 def test_new_writes_a_spec_beside_other_things(capsys, tmp_path, monkeypatch):
-    from zoo.spec import read
+    from zoo.experiment.spec import read
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "specs").mkdir()

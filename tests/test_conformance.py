@@ -33,7 +33,7 @@ from zoo.conformance._environments import corridor
 from zoo.conformance._everyone import EVERYONE
 from zoo.conformance._inputs import BY_INPUT
 from zoo.conformance._roles import BY_ROLE, energy_distance
-from zoo.params import Count
+from zoo.contract.params import Count
 from zoo.registry import entries, find
 
 has_a_wrong_example()

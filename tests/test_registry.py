@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import zoo
 from zoo import registry
-from zoo.base import Estimator
+from zoo.contract.estimator import Estimator
 from zoo.registry import (
     FAMILIES,
     FUNCTIONS,

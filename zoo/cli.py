@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from zoo import __version__, registry
-from zoo.equations import readable, with_readable
+from zoo.contract.equations import readable, with_readable
 
 __all__ = ["main"]
 
@@ -174,7 +174,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _new(arguments: argparse.Namespace) -> int:
-    from zoo.spec import SpecError, propose
+    from zoo.experiment.spec import SpecError, propose
 
     out = arguments.out
     if out is not None and os.path.lexists(out):
@@ -198,7 +198,7 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> int:
-    from zoo.spec import schema
+    from zoo.experiment.spec import schema
 
     _print(json.dumps(schema(), indent=1, ensure_ascii=False))
     return 0
@@ -228,10 +228,10 @@ def _refusals() -> Iterator[None]:
     """Turn what experiments refuse into one sentence, and warnings into one line each."""
     import warnings
 
+    from zoo.contract.params import ParameterError
     from zoo.experiment import ExperimentError
-    from zoo.params import ParameterError
+    from zoo.experiment.spec import SpecError
     from zoo.persist import ZooFileError
-    from zoo.spec import SpecError
 
     def say(message: Warning | str, *_: Any, **__: Any) -> None:
         print(f"zoo: warning: {' '.join(str(message).split())}", file=sys.stderr)
@@ -367,7 +367,7 @@ def _find_class(target: str) -> Any:
         ) from error
     cls = getattr(module, class_name, None)
     if cls is None:
-        from zoo.params import did_you_mean
+        from zoo.contract.params import did_you_mean
 
         classes = [n for n, value in vars(module).items() if isinstance(value, type)]
         raise _Mistake(

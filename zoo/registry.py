@@ -70,7 +70,7 @@ def find(name: str) -> Any:
     """Return the estimator class of that name; nothing but the zoo's own classes."""
     rows = {row["name"]: row for row in entries()}
     if name not in rows:
-        from zoo.params import did_you_mean
+        from zoo.contract.params import did_you_mean
 
         raise ValueError(
             f"the zoo has no method {name!r}.{did_you_mean(name, list(rows))} "
@@ -124,7 +124,7 @@ def resolve(name: str) -> Any:
         return find(name)
     if bare in sklearn_estimators():
         return sklearn_estimators()[bare]
-    from zoo.params import did_you_mean
+    from zoo.contract.params import did_you_mean
 
     known = [*sorted(zoo), *sklearn_estimators()]
     raise ValueError(
@@ -291,7 +291,7 @@ def leaf_modules() -> Iterator[str]:
 
 def leaves_of(module: str) -> list[Any]:
     """Return the estimators that a module defines."""
-    from zoo.base import Estimator
+    from zoo.contract.estimator import Estimator
 
     members = vars(importlib.import_module(module)).values()
     return [

@@ -18,11 +18,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 import zoo
-from zoo.agents._conv import random_shift
 from zoo.agents._qlearning import QLearner, td_targets
 from zoo.agents.dqn import DQN
-from zoo.agents.replay import Batch
-from zoo.agents.rollout import Transitions
+from zoo.engines.acting.conv import random_shift
+from zoo.engines.acting.estimator import Transitions
+from zoo.engines.acting.replay import Batch
 
 GAMMA = 0.9
 # P[s, a] = (next state, reward); from state 3 every action ends the episode.

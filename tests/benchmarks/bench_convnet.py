@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from zoo import ConvNetClassifier, MLPClassifier
-from zoo.neural.schedules import WarmUpCosine
+from zoo.engines.neural.schedules import WarmUpCosine
 
 DATA = Path(os.environ.get("ZOO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 EPOCHS, BATCH, LR = 3, 128, 2e-3

@@ -23,7 +23,7 @@ from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
 from zoo import experiment
-from zoo.spec import dump, read, schema
+from zoo.experiment.spec import dump, read, schema
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ZOO_DATA", ROOT.parent / "shared" / "data")) / "tabular"

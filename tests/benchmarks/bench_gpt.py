@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from zoo import GPT
-from zoo.text import _windows
+from zoo.engines.language import windows
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ZOO_DATA", ROOT.parent / "shared" / "data"))
@@ -79,8 +79,8 @@ def loss():
 
 def side_by_side(model, text):
     """Mean cross entropy over windows of 64 that follow one another (contexts of 1 to 64)."""
-    stream = _windows.stream_of(model.tokenizer_, [text])
-    x, y = _windows.blocks_of_stream(stream, model.block_size)
+    stream = windows.stream_of(model.tokenizer_, [text])
+    x, y = windows.blocks_of_stream(stream, model.block_size)
     logits = model.net_.forward_batches(x)
     target = torch.from_numpy(y).long()
     return float(F.cross_entropy(logits.flatten(0, 1), target.flatten()))
@@ -113,8 +113,8 @@ def step(n=60, rounds=7):
     train, _ = shakespeare()
     model = GPT(**{**NANO, "windows_per_epoch": 12}).partial_fit([train])
     module = GPT._module(**model.spec_)
-    stream = _windows.stream_of(model.tokenizer_, [train])
-    rows = _windows.rows_of_stream(stream, NANO["block_size"], 12 * n)
+    stream = windows.stream_of(model.tokenizer_, [train])
+    rows = windows.rows_of_stream(stream, NANO["block_size"], 12 * n)
     plain_loop(module, stream, 5, 0)
     ours, theirs = [], []
     for i in range(rounds):

@@ -22,7 +22,8 @@ from sklearn import linear_model
 from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import GridSearchCV, KFold
 
-from zoo.linear import _descent, _logistic
+from zoo.engines.linear import descent
+from zoo.engines.linear import logistic as _logistic
 from zoo.linear.lasso import Lasso
 from zoo.linear.lasso_cv import LassoCV
 from zoo.linear.linear_regression import LinearRegression
@@ -165,10 +166,10 @@ def lasso_path(shapes, peer, name):
 
         def ours(X=X, y=y, n=n, d=d, alphas=alphas):
             if d < n:
-                data = _descent.Gram(X.T @ X / n, (X.T @ y / n)[:, None], [y @ y / n])
+                data = descent.Gram(X.T @ X / n, (X.T @ y / n)[:, None], [y @ y / n])
             else:
-                data = _descent.Dense(X, y[:, None], np.full(n, 1 / n), np.zeros(d), np.zeros(1))
-            return _descent.path(data, 0, alphas, 1.0, 1e-6, 100_000)[0]
+                data = descent.Dense(X, y[:, None], np.full(n, 1 / n), np.zeros(d), np.zeros(1))
+            return descent.path(data, 0, alphas, 1.0, 1e-6, 100_000)[0]
 
         F = np.asfortranarray(X)
         (t, s), (a, b) = race(ours, lambda F=F, y=y, alphas=alphas: peer(F, y, alphas), longest=25)

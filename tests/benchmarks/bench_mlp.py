@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPClassifier as Peer
 from sklearn.preprocessing import StandardScaler
 
 from zoo import MLPClassifier
-from zoo.base import Steps
+from zoo.contract.estimator import Steps
 
 SEEDS = range(16)
 

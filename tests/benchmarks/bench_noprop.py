@@ -111,10 +111,10 @@ def mnist(name: str, network: str, epochs: int, rows: int) -> None:
 
 def module_for(shape: list[int], network: str, T: int, width: int, chunk: Any, mode: str) -> Any:
     """Build the network of NoPropDTClassifier with a generator of its own."""
-    from zoo.neural.blocks import bind_generator, seeded
-    from zoo.noprop import _diffusion as diffusion
-    from zoo.noprop._blocks import chunks_for
-    from zoo.noprop._discrete import Denoisers
+    from zoo.engines.diffusion import schedules as diffusion
+    from zoo.engines.layerwise.blocks import chunks_for
+    from zoo.engines.layerwise.discrete import Denoisers
+    from zoo.engines.modules.blocks import bind_generator, seeded
 
     abar = diffusion.rising("cosine", T, 100.0)
     with seeded(0):
@@ -163,7 +163,7 @@ class Single(torch.nn.Module):
 
 def sides(shape: list[int], network: str, T: int, width: int, n: int, chunk: Any) -> tuple[Any, Any]:
     """Return a step of the loop over torch's layers, and one of ours."""
-    from zoo.neural.optim import FusedAdamW
+    from zoo.engines.neural.optim import FusedAdamW
 
     x, y = torch.rand(n, *shape), torch.arange(n) % 10
     share = torch.full((n,), 1 / n)
@@ -285,7 +285,7 @@ def memory() -> None:
 
 def torch_back_propagation() -> Any:
     """Return a step of ten blocks of torch's layers, end to end."""
-    from zoo.noprop import _diffusion as diffusion
+    from zoo.engines.diffusion import schedules as diffusion
 
     T, n = 10, 128
     singles = torch.nn.ModuleList(Single([1, 28, 28], 256, "conv") for _ in range(T))
@@ -309,7 +309,7 @@ def torch_back_propagation() -> Any:
 
 def peak(name: str) -> None:
     """Train three steps of ten convolutional blocks and print the growth of the process."""
-    from zoo.neural.optim import FusedAdamW
+    from zoo.engines.neural.optim import FusedAdamW
 
     torch.set_num_threads(1)
     # Libraries and compiled code are loaded before, with blocks too small to count.

@@ -18,8 +18,8 @@ import torch
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from zoo.neural import blocks
-from zoo.neural.trainer import Trainer
+from zoo.engines.modules import blocks
+from zoo.engines.neural.trainer import Trainer
 
 N, D, K = 20_000, 20, 10
 

@@ -125,7 +125,7 @@ def test_the_elbo_of_a_linear_model_in_closed_form(factors):
 
 
 def test_draws_of_score_samples_are_uniform_and_follow_from_the_row():
-    from zoo.generative.vae import numbers_of_rows
+    from zoo.generative.vae import _numbers_of_rows as numbers_of_rows
 
     rows = np.random.default_rng(0).normal(size=(3000, 7))
     u = numbers_of_rows(rows, 5, 3, seed=0)
@@ -357,8 +357,8 @@ def test_imputation_of_other_columns_is_refused(digits):
 def test_convolutions_come_back_to_the_shape(shape, filters):
     import torch
 
+    from zoo.engines.modules.blocks import seeded
     from zoo.generative._vae import downwards, upwards
-    from zoo.neural.blocks import seeded
 
     d = int(np.prod(shape))
     with seeded(0):

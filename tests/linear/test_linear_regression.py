@@ -159,10 +159,10 @@ def through_torch(monkeypatch, device="cpu"):
     """Make the fit go through torch as it does for a GPU, on any device."""
     import torch
 
-    from zoo.devices import Arrays
-    from zoo.linear import _least_squares
+    from zoo.engines.devices import Arrays
+    from zoo.engines.linear import least_squares
 
-    monkeypatch.setattr(_least_squares, "arrays_on", lambda *_: Arrays(torch, device))
+    monkeypatch.setattr(least_squares, "arrays_on", lambda *_: Arrays(torch, device))
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -249,7 +249,7 @@ def scarce(n, d, seed=0):
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize(("n", "d"), [(300, 90), (60, 200)])
 def test_large_sparse_data_go_by_conjugate_gradients(n, d, weighted, monkeypatch):
-    monkeypatch.setattr("zoo.linear._least_squares.SMALL_SIDE", 50)
+    monkeypatch.setattr("zoo.engines.linear.least_squares.SMALL_SIDE", 50)
     X, y = scarce(n, d)
     w = np.random.default_rng(1).uniform(0.5, 2, n) if weighted else None
     m = LinearRegression().fit(X, y, w)
@@ -263,7 +263,7 @@ def test_large_sparse_data_go_by_conjugate_gradients(n, d, weighted, monkeypatch
 
 
 def test_the_sparse_gram_matrix():
-    from zoo.linear import _sparse
+    from zoo.engines.linear import sparse as _sparse
 
     X, _ = scarce(80, 30)
     w = np.random.default_rng(0).uniform(size=80)

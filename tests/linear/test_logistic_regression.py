@@ -10,7 +10,7 @@ from sklearn import linear_model
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.linear import _logistic
+from zoo.engines.linear import logistic
 from zoo.linear.logistic_regression import LogisticRegression
 
 
@@ -29,7 +29,7 @@ def problem(n=300, d=6, seed=0, k=2):
 def test_gradient_and_hessian_are_derivatives(k, make):
     X, y = problem(60, 4, k=k)
     w = np.random.default_rng(0).uniform(0.5, 2, 60)
-    p = _logistic.Problem(make(X), y, 1 if k == 2 else k, w / w.sum(), 0.1, True)
+    p = logistic.Problem(make(X), y, 1 if k == 2 else k, w / w.sum(), 0.1, True)
     theta = np.random.default_rng(1).normal(size=(p.k, 5))
     _, g = p.value_and_gradient(theta)
     H = p.hessian().copy()
@@ -211,7 +211,7 @@ def test_l1_takes_auto_alone():
 def test_torch_gives_the_same_numbers(k, solver, monkeypatch):
     import torch
 
-    from zoo.devices import Arrays
+    from zoo.engines.devices import Arrays
     from zoo.linear import logistic_regression
 
     X, y = problem(k=k)
@@ -230,7 +230,7 @@ def test_torch_gives_the_same_numbers(k, solver, monkeypatch):
 def test_torch_in_other_shapes(k, monkeypatch):
     import torch
 
-    from zoo.devices import Arrays
+    from zoo.engines.devices import Arrays
     from zoo.linear import logistic_regression
 
     wide = problem(90, 300, k=k)

@@ -94,10 +94,10 @@ def test_what_cannot_be_is_said():
 def through_torch(monkeypatch):
     import torch
 
-    from zoo.devices import Arrays
-    from zoo.linear import _least_squares
+    from zoo.engines.devices import Arrays
+    from zoo.engines.linear import least_squares
 
-    monkeypatch.setattr(_least_squares, "arrays_on", lambda *_: Arrays(torch, "cpu"))
+    monkeypatch.setattr(least_squares, "arrays_on", lambda *_: Arrays(torch, "cpu"))
 
 
 @pytest.mark.parametrize(("n", "d", "targets"), [(60, 8, None), (60, 8, 3), (20, 50, None)])
@@ -134,7 +134,7 @@ def test_equations_in_float32_cost_no_digits(n, d, weighted):
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize(("n", "d"), [(300, 90), (60, 200)])
 def test_large_sparse_data_go_by_conjugate_gradients(n, d, weighted, monkeypatch):
-    monkeypatch.setattr("zoo.linear._least_squares.SMALL_SIDE", 50)
+    monkeypatch.setattr("zoo.engines.linear.least_squares.SMALL_SIDE", 50)
     rng = np.random.default_rng(0)
     X = sparse.random(n, d, 0.05, format="csr", random_state=rng)
     X = X @ sparse.diags_array(10.0 ** rng.uniform(-1, 1, d))

@@ -145,13 +145,13 @@ def test_bad_splits_are_refused():
 def test_torch_gives_the_same_numbers(n, d, cv, weighted, monkeypatch):
     import torch
 
-    from zoo.devices import Arrays
-    from zoo.linear import _least_squares
+    from zoo.engines.devices import Arrays
+    from zoo.engines.linear import least_squares
 
     X, Y = problem(n, d, 2)
     w = np.random.default_rng(3).uniform(0.2, 3, n) if weighted else None
     ours = RidgeCV(alphas=ALPHAS, cv=cv).fit(X, Y, w)
-    monkeypatch.setattr(_least_squares, "arrays_on", lambda *_: Arrays(torch, "cpu"))
+    monkeypatch.setattr(least_squares, "arrays_on", lambda *_: Arrays(torch, "cpu"))
     theirs = RidgeCV(alphas=ALPHAS, cv=cv).fit(X, Y, w)
     np.testing.assert_allclose(theirs.scores_, ours.scores_, rtol=1e-8)
     np.testing.assert_allclose(theirs.coef_, ours.coef_, rtol=1e-8, atol=1e-12)

@@ -6,7 +6,7 @@ from zoo import DifferenceTargetPropClassifier
 def test_exact_inverses_hand_down_targets_that_meet_the_one_above(batch):
     import torch
 
-    from zoo.neural.blocks import seeded
+    from zoo.engines.modules.blocks import seeded
 
     module, x, y, _ = batch(DifferenceTargetPropClassifier, target_step=1e-4)
     with seeded(0):

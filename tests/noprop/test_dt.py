@@ -331,8 +331,8 @@ def torch_block(stack, k):
 def test_twenty_steps_are_those_of_a_loop_over_torchs_layers(digits, dtype, options, atol):
     import torch
 
-    from zoo.neural.blocks import seeded
-    from zoo.neural.optim import FusedAdamW
+    from zoo.engines.modules.blocks import seeded
+    from zoo.engines.neural.optim import FusedAdamW
 
     X, _, y, _ = digits
     X = X[:64].astype(dtype)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zoo import NoPropFMClassifier
-from zoo.noprop import _diffusion as diffusion
+from zoo.engines.diffusion import schedules as diffusion
 from zoo.noprop import trajectory
 
 
@@ -60,7 +60,7 @@ def test_rules_have_their_order_on_a_known_field(sampler, order):
 def test_the_adaptive_rule_keeps_to_its_tolerance_and_a_row_to_itself(tol):
     import torch
 
-    from zoo.noprop._continuous import bogacki_shampine
+    from zoo.engines.layerwise.continuous import bogacki_shampine
 
     speed = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)
     asked = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zoo import NoPropHybridClassifier
-from zoo.noprop import _diffusion as diffusion
+from zoo.engines.diffusion import schedules as diffusion
 
 # -- equation ------------------------------------------------------------
 

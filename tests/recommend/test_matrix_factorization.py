@@ -8,9 +8,9 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cros
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from zoo.engines.factors import kernels, sweeps
 from zoo.linear.ridge import Ridge
 from zoo.persist import load, save
-from zoo.recommend import _factorize, _kernels
 from zoo.recommend.matrix_factorization import MatrixFactorization
 
 
@@ -71,7 +71,7 @@ def test_singular_system_is_solved_where_it_is_consistent():
     x = np.zeros((1, 6))
     z = np.array([1.0, -2.0])
     nothing, start = np.empty((0, 0)), np.array([0, 2])
-    _kernels.solve_rows(0, 1, start, np.arange(2), np.ones(2), z, F, nothing, np.zeros(6), x)
+    kernels.solve_rows(0, 1, start, np.arange(2), np.ones(2), z, F, nothing, np.zeros(6), x)
     np.testing.assert_allclose(F @ x[0], z, atol=1e-10)
 
 
@@ -116,7 +116,7 @@ def test_step_of_sgd_is_the_gradient():
     steps = 1e-6 * np.eye(8)
     gradient = np.array([(half_loss(t + h) - half_loss(t - h)) / 2e-6 for h in steps])
     first = np.zeros(1, dtype=np.intp)
-    _kernels.descend(
+    kernels.descend(
         first, first, first, np.array([y]), np.array([w]), mean, lr, penalty[None], penalty[None],
         P, Q, 3,
     )  # fmt: skip
@@ -591,6 +591,6 @@ def test_noise_has_the_size_that_auto_takes():
     rng = np.random.default_rng(0)
     known = rng.random((200, 100)) < 0.3
     E = known * rng.standard_normal(known.shape)
-    assert _factorize.size_of_noise(1.0, known.sum(), known.shape) == pytest.approx(
+    assert sweeps.size_of_noise(1.0, known.sum(), known.shape) == pytest.approx(
         np.linalg.norm(E, 2), rel=0.1
     )

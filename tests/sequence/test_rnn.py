@@ -11,7 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import zoo
 from zoo import RNNClassifier, RNNRegressor
-from zoo.inputs import ragged
+from zoo.contract.inputs import ragged
 
 
 def waves(n=60, seed=0):

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 import zoo
 from zoo import GPT
-from zoo.text import _windows
-from zoo.text._writing import choose
+from zoo.engines.language import windows
+from zoo.engines.language.decoding import choose
 
 SMALL = {"block_size": 16, "n_layers": 2, "n_heads": 2, "width": 32, "random_state": 0}
 FAST = {**SMALL, "n_layers": 1, "max_epochs": 3}
@@ -103,7 +103,7 @@ def p_of_prefix(model, text):
     tokens = model._tokens([text])[0]
     T, logs = model.spec_["block_size"], []
     for t in range(1, len(tokens)):
-        start = _windows.window_start(t, T)
+        start = windows.window_start(t, T)
         logs.append(logits_of(model, tokens[None, start:t])[0, -1].double().log_softmax(-1)[tokens[t]])
     shared = sum(1 for c in text if c == "z") * math.log(0x110000 - 2)
     return math.exp(sum(logs[:-1]) - shared), math.exp(logs[-1])
@@ -155,7 +155,7 @@ def test_likelihood_and_bits_per_byte_by_hand(model):
         tokens = model._tokens([text])[0]
         T, total = model.block_size, 0.0
         for t in range(1, len(tokens)):
-            context = tokens[_windows.window_start(t, T) : t]
+            context = tokens[windows.window_start(t, T) : t]
             p = logits_of(model, context[None])[0, -1].double().softmax(-1)[tokens[t]]
             total += math.log(p)
         if model.tokenizer == "char":
@@ -209,7 +209,7 @@ def test_cache_changes_nothing(model):
 
 @pytest.mark.parametrize("lengths", [(3, 15, 1, 40), (2, 2), (7,)])
 def test_cached_logits_equal_uncached_ones(model, lengths):
-    from zoo.text._writing import Context
+    from zoo.engines.language.decoding import Context
 
     rng = np.random.default_rng(0)
     n = model.spec_["n_tokens"]
@@ -281,7 +281,7 @@ def test_learns_by_heart():
 def test_context_beyond_the_window_is_forgotten(plain):
     a, b = (plain._tokens([c + "the cat sat on the warm mat by the sea"])[0][:-1] for c in "ab")
     decoder = plain.net_.module_.eval()
-    from zoo.text._writing import Context
+    from zoo.engines.language.decoding import Context
 
     with torch.inference_mode():
         la, lb = (Context(decoder, [t], True).begin() for t in (a, b))
@@ -340,8 +340,8 @@ def test_validation_and_early_stopping():
 def test_watched_loss_is_that_of_the_text():
     model = GPT(**{**FAST, "block_size": 8}).fit(TEXTS, X_val=["a cat", "mat"])
     # 8 + 2 tokens with the ends: two windows of eight, the second filled up from the beginning.
-    stream = _windows.stream_of(model.tokenizer_, ["a cat", "mat"])
-    x, y = _windows.blocks_of_stream(stream, 8)
+    stream = windows.stream_of(model.tokenizer_, ["a cat", "mat"])
+    x, y = windows.blocks_of_stream(stream, 8)
     expected = F.cross_entropy(logits_of(model, x).flatten(0, 1), torch.from_numpy(y).flatten().long())
     assert model.history_["valid_loss"][-1] == pytest.approx(float(expected), rel=1e-5)
 

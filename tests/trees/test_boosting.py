@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_pinball_loss, r2_score
 from threadpoolctl import threadpool_limits
 
-from zoo.losses import Exponential, Logistic, Poisson, Softmax, Squared, SquaredHinge
+from zoo.engines.losses import Exponential, Logistic, Poisson, Softmax, Squared, SquaredHinge
 from zoo.trees.boosting import BoostingClassifier, BoostingRegressor
 
 

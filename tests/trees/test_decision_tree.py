@@ -6,7 +6,7 @@ import pytest
 from sklearn import tree as peer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from zoo.trees import _plant
+from zoo.engines.trees import codes
 from zoo.trees.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 
@@ -147,7 +147,7 @@ def test_sorted_nodes_grow_the_tree_that_counted_ones_do(max_bins, limits, holes
     X[rng.uniform(size=X.shape) < holes] = np.nan
     grow = DecisionTreeRegressor(max_bins=max_bins, random_state=0, **limits).fit
     a = grow(X, y, sample_weight=w).predict(X)
-    monkeypatch.setattr(_plant, "most_records", lambda *_: (0, 0))
+    monkeypatch.setattr(codes, "most_records", lambda *_: (0, 0))
     b = grow(X, y, sample_weight=w).predict(X)
     np.testing.assert_allclose(a, b, atol=1e-10)
 

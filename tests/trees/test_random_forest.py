@@ -5,7 +5,7 @@ import pytest
 from sklearn import ensemble
 from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1
 
-from zoo.trees import _model
+from zoo.engines.trees import model
 from zoo.trees.random_forest import RandomForestClassifier, RandomForestRegressor
 
 
@@ -93,7 +93,7 @@ def test_threads_of_prediction_agree():
     big = np.tile(X, (100, 1))
     out = [np.zeros((1, len(big))) for _ in range(2)]
     for o, n_jobs in zip(out, (1, 2), strict=True):
-        _model.add_predictions(m.model_, m._categories(), big, o, n_jobs)
+        model.add_predictions(m.model_, m._categories(), big, o, n_jobs)
     np.testing.assert_array_equal(*out)
 
 

@@ -117,7 +117,7 @@ def test_pooled_features_shift_by_whole_windows(digits):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_scale_of_the_channels(weighted, dtype):
-    from zoo.vision.convnet import channel_scale
+    from zoo.vision.convnet import _channel_scale as channel_scale
 
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, size=(2100, 2, 3, 4)).astype(dtype)
@@ -152,7 +152,7 @@ def test_losses_are_those_of_a_plain_torch_loop(digits, norm):
         layers += [nn.BatchNorm2d(n_out)] if norm else []
         return [*layers, nn.ReLU(), nn.MaxPool2d(2)]
 
-    from zoo.neural.blocks import seeded
+    from zoo.engines.modules.blocks import seeded
 
     with seeded(0):
         plain = nn.Sequential(

@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.agents import _network
-from zoo.agents._conv import ConvNetwork, channel_axis, random_shift
-from zoo.agents.replay import Batch, PrioritizedReplay, Replay
-from zoo.agents.rollout import Learner, Transitions, encode
+from zoo.engines.acting import network as _network
+from zoo.engines.acting.conv import ConvNetwork, channel_axis, random_shift
+from zoo.engines.acting.estimator import Learner, Transitions, encode
+from zoo.engines.acting.replay import Batch, PrioritizedReplay, Replay
 
 
 def network_of(spec: dict[str, Any]) -> Any:

@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from zoo.agents._conv import is_image
 from zoo.agents._qlearning import QLearner, network_of
-from zoo.agents.rollout import Learner, RolloutAgent, width_of
-from zoo.inputs import Env, Input
-from zoo.params import Count, Fixed, Interval, Positive, Search, UnitInterval, Whole
+from zoo.contract.inputs import Env, Input
+from zoo.contract.params import Count, Fixed, Interval, Positive, Search, UnitInterval, Whole
+from zoo.engines.acting.conv import is_image
+from zoo.engines.acting.estimator import Learner, RolloutAgent, width_of
 
 
 class DQN(RolloutAgent):

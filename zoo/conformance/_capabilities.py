@@ -24,7 +24,7 @@ from zoo.conformance._case import (
     working,
 )
 from zoo.conformance._report import NotApplicable
-from zoo.inputs import n_rows
+from zoo.contract.inputs import n_rows
 
 
 def _takes(case: Case, argument: str) -> bool:

@@ -13,8 +13,8 @@ from sklearn.utils import get_tags
 
 from zoo.conformance._environments import observations_of, toy_environment
 from zoo.conformance._report import Nonconformity, NotApplicable
-from zoo.inputs import take
-from zoo.params import fields_of
+from zoo.contract.inputs import take
+from zoo.contract.params import fields_of
 
 # Fits stay small: a parameter of one of these names is lowered to this value.
 BUDGETS = {

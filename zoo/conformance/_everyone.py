@@ -32,8 +32,8 @@ from zoo.conformance._case import (
 )
 from zoo.conformance._report import NotApplicable
 from zoo.conformance._state import generator_states, global_state_restored, settings, shift_generators
-from zoo.inputs import n_rows
-from zoo.params import (
+from zoo.contract.inputs import n_rows
+from zoo.contract.params import (
     REQUIRED,
     Check,
     Fixed,
@@ -60,7 +60,7 @@ def check_card_complete(case: Case) -> None:
 
 
 def _documented(case: Case) -> list[str]:
-    from zoo.cards import _entries, _sections
+    from zoo.contract.cards import _entries, _sections
 
     return list(_entries(_sections(case.cls).get("Parameters", "")))
 

@@ -18,7 +18,7 @@ from zoo.conformance._case import (
     working,
 )
 from zoo.conformance._report import NotApplicable
-from zoo.inputs import n_rows, ragged
+from zoo.contract.inputs import n_rows, ragged
 
 # -- by input: tables -----------------------------------------------------------------------------
 

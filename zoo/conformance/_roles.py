@@ -21,8 +21,8 @@ from zoo.conformance._case import (
 from zoo.conformance._environments import ALIVE, TOY_IDS, corridor, hover, toy_environment
 from zoo.conformance._everyone import check_learns_toy, check_targets_refused
 from zoo.conformance._report import Nonconformity, NotApplicable
-from zoo.inputs import n_rows
-from zoo.params import ParameterError
+from zoo.contract.inputs import n_rows
+from zoo.contract.params import ParameterError
 
 # -- by role: classifiers -------------------------------------------------------------------------
 

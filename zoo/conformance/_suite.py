@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from zoo.base import Estimator
 from zoo.conformance._capabilities import BY_CAPABILITY
 from zoo.conformance._case import Case, Checker, lowered
 from zoo.conformance._environments import toy_environment
@@ -21,7 +20,8 @@ from zoo.conformance._inputs import BY_INPUT
 from zoo.conformance._report import Nonconformity, NotApplicable, Report, Result
 from zoo.conformance._roles import BY_ROLE
 from zoo.conformance._state import global_state_restored
-from zoo.params import REQUIRED, fields_of
+from zoo.contract.estimator import Estimator
+from zoo.contract.params import REQUIRED, fields_of
 
 # scikit-learn's checks ask for good scores on a few hundred rows, so fits are longer there.
 SKLEARN_BUDGETS = {"max_epochs": 40, "hidden_size": 32}
@@ -110,7 +110,7 @@ def instance(estimator: Any) -> Any:
         return estimator(**given)
     if not isinstance(estimator, Estimator):
         raise TypeError(
-            f"check takes an estimator of the zoo (a subclass of zoo.base.Estimator), not "
+            f"check takes an estimator of the zoo (a subclass of zoo.contract.estimator.Estimator), not "
             f"{estimator!r}; scikit-learn's check_estimator serves others."
         )
     return estimator

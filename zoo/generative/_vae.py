@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.neural import blocks
-from zoo.neural.perceptron import perceptron
+from zoo.engines.modules import blocks
+from zoo.engines.modules.perceptron import perceptron
 
 # A density may not run away where a feature never changes.
 LEAST_LOG_SIGMA = math.log(1e-2)

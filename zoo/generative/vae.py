@@ -4,11 +4,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.base import Draws, Sampler, Transformer
-from zoo.inputs import Images, ImageShape, n_rows
-from zoo.neural.estimator import Neural
-from zoo.neural.perceptron import Activation
-from zoo.params import Count, Fixed, NonNegative, Search, Whole
+from zoo.contract.estimator import Draws, Sampler, Transformer
+from zoo.contract.inputs import Images, ImageShape, n_rows
+from zoo.contract.params import Count, Fixed, NonNegative, Search, Whole
+from zoo.engines.modules.perceptron import Activation
+from zoo.engines.neural.estimator import Neural
 
 
 class VAE(Sampler, Transformer, Neural):
@@ -295,13 +295,13 @@ class VAE(Sampler, Transformer, Neural):
         rows = self._prepare(X)
         scaled = rows / self.scale_
         n_draws = self.n_importance if self.n_importance > 1 else 16
-        u = numbers_of_rows(scaled, n_draws, self.n_features_out_, self.seed_)
+        u = _numbers_of_rows(scaled, n_draws, self.n_features_out_, self.seed_)
         noise = ndtri(np.clip(u, 1e-12, 1 - 1e-12))
         options = {"importance": self.n_importance > 1}
         if self.decoder == "bernoulli" or not self.levels:
             return self._run("bound", rows, y, noise, **options)
         # A bound on the integers' likelihood: the mean over ways to fill the gaps.
-        offsets = numbers_of_rows(scaled, 4, rows.shape[1], self.seed_ + 1)
+        offsets = _numbers_of_rows(scaled, 4, rows.shape[1], self.seed_ + 1)
         return np.mean(
             [self._run("bound", rows + o, y, noise, **options) for o in offsets.swapaxes(0, 1)],
             axis=0,
@@ -390,7 +390,7 @@ class VAE(Sampler, Transformer, Neural):
         return filled
 
 
-def numbers_of_rows(rows: np.ndarray, n: int, width: int, seed: int) -> np.ndarray:
+def _numbers_of_rows(rows: np.ndarray, n: int, width: int, seed: int) -> np.ndarray:
     """Return uniform numbers (rows, n, width) that follow from seed and values of each row alone.
 
     Points drawn once are turned around the unit interval by an angle of the row's own (Cranley and

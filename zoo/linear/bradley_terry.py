@@ -9,9 +9,10 @@ from scipy import linalg, sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.base import Classifier, Steps, log_softmax
-from zoo.inputs import Input, Pairs
-from zoo.params import Count, Fixed, Positive, Search, Tolerance
+from zoo.contract.estimator import Classifier, Steps
+from zoo.contract.inputs import Input, Pairs
+from zoo.contract.logits import log_softmax
+from zoo.contract.params import Count, Fixed, Positive, Search, Tolerance
 
 
 class BradleyTerry(Classifier):

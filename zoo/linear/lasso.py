@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.base import Regressor, Steps
-from zoo.inputs import Input, Table
-from zoo.linear import _least_squares as ls
-from zoo.params import Count, Fixed, Fraction, Positive, Tolerance
+from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
+from zoo.engines.linear import least_squares as ls
 
 
 class Lasso(Regressor):
@@ -77,7 +77,7 @@ class Lasso(Regressor):
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.linear import _descent
+        from zoo.engines.linear import descent
 
         Y = y[:, None] if y.ndim == 1 else y
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
@@ -90,7 +90,7 @@ class Lasso(Regressor):
             top = np.abs(data.cross_of(t)).max() / self.l1_ratio if d else 0.0
             falls = np.geomspace(top, self.alpha, 5)[1:] if top > self.alpha else [self.alpha]
             budget = self.l1_ratio, self.tol, self.max_iter
-            out, gap, sweeps = _descent.path(data, t, np.asarray(falls), *budget)
+            out, gap, sweeps = descent.path(data, t, np.asarray(falls), *budget)
             beta[t], gaps[t] = out[-1], gap[-1]
             self.n_iter_ = max(self.n_iter_, sweeps)
             late = late or sweeps >= self.max_iter
@@ -115,7 +115,7 @@ class Lasso(Regressor):
 
 def _prepare(X: Any, Y: np.ndarray, w: np.ndarray | None, intercept: bool) -> tuple[Any, Any, Any]:
     """Choose how the columns are held: by X'X, dense, or sparse."""
-    from zoo.linear import _descent
+    from zoo.engines.linear import descent
 
     n, d = X.shape
     design = ls.Design(X, Y, w, intercept)
@@ -125,7 +125,7 @@ def _prepare(X: Any, Y: np.ndarray, w: np.ndarray | None, intercept: bool) -> tu
         dead = gram.diagonal() <= 1e-14 * design.x_mean**2
         gram[dead], gram[:, dead], cross[dead] = 0, 0, 0
         squares = design.shares(slice(None)) @ design.Y**2
-        return _descent.Gram(gram, cross, squares), design.x_mean, design.y_mean
+        return descent.Gram(gram, cross, squares), design.x_mean, design.y_mean
     share = design.shares(slice(None))
-    hold = _descent.Sparse if design.sparse else _descent.Dense
+    hold = descent.Sparse if design.sparse else descent.Dense
     return hold(X, Y, share, design.mean, design.y_mean), design.mean, design.y_mean

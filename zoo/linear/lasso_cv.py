@@ -4,11 +4,11 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.base import Regressor, Steps
-from zoo.inputs import Input, Table
-from zoo.linear._splits import Splits, splits_of
+from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
+from zoo.engines.linear.splits import Splits, splits_of
 from zoo.linear.lasso import _prepare
-from zoo.params import Count, Fixed, Fraction, Positive, Tolerance
 
 
 class LassoCV(Regressor):
@@ -90,7 +90,7 @@ class LassoCV(Regressor):
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.linear import _descent
+        from zoo.engines.linear import descent
 
         Y = y[:, None]
         splits = splits_of("LassoCV", self.cv, X, y, self._kept)
@@ -110,7 +110,7 @@ class LassoCV(Regressor):
             rest, out = splits[f]
             v = None if w is None else w[rest]
             fold, mx, my = _prepare(X[rest], Y[rest], v, self.fit_intercept)
-            B = _descent.path(fold, 0, self.alphas_, *budget)[0]
+            B = descent.path(fold, 0, self.alphas_, *budget)[0]
             r = y[out, None] - my - (X[out] @ B.T - B @ mx)
             share = np.ones(len(r)) if w is None else w[out]
             sizes[f] = share.sum()
@@ -118,7 +118,7 @@ class LassoCV(Regressor):
         seen = sizes > 0
         best = int(np.argmin(self.mse_path_[:, seen] @ sizes[seen]))
         self.alpha_ = float(self.alphas_[best])
-        B, _, sweeps = _descent.path(data, 0, self.alphas_[: best + 1], *budget)
+        B, _, sweeps = descent.path(data, 0, self.alphas_[: best + 1], *budget)
         self.coef_, self.n_iter_ = B[-1], max(1, sweeps)
         self.intercept_ = y_mean[0] - x_mean @ B[-1]
 

@@ -8,10 +8,10 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.base import Regressor, Steps
-from zoo.inputs import Input, Table
-from zoo.linear import _least_squares as ls
-from zoo.params import Count, Device, Fixed, Positive, Probability, Seed, Tolerance
+from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Device, Fixed, Positive, Probability, Seed, Tolerance
+from zoo.engines.linear import least_squares as ls
 
 
 class LinearRegression(Regressor):

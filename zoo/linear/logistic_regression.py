@@ -7,10 +7,20 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.base import Classifier, Steps
-from zoo.devices import arrays_on
-from zoo.inputs import Input, Table
-from zoo.params import Count, Device, Fixed, Positive, Probability, Search, Seed, Tolerance, UnitInterval
+from zoo.contract.estimator import Classifier, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import (
+    Count,
+    Device,
+    Fixed,
+    Positive,
+    Probability,
+    Search,
+    Seed,
+    Tolerance,
+    UnitInterval,
+)
+from zoo.engines.devices import arrays_on
 
 
 class LogisticRegression(Classifier):
@@ -131,20 +141,20 @@ class LogisticRegression(Classifier):
         self._tell(problem, answer)
 
     def _problem(self, X: Any, y: np.ndarray, k: int, share: np.ndarray, lam: float) -> Any:
-        from zoo.linear import _logistic
+        from zoo.engines.linear import logistic
 
         arrays = arrays_on(self.device, X.dtype)
         if arrays.xp is np:
-            return _logistic.Problem(X, y, k, share, lam, self.fit_intercept)
+            return logistic.Problem(X, y, k, share, lam, self.fit_intercept)
         if sparse.issparse(X):
             raise ValueError(
                 f"LogisticRegression: device={self.device!r} takes a dense X, but X is sparse; use "
                 "device='cpu' or give a dense array."
             )
-        return _logistic.ProblemOnDevice(X, y, k, share, lam, self.fit_intercept, arrays)
+        return logistic.ProblemOnDevice(X, y, k, share, lam, self.fit_intercept, arrays)
 
     def _solve(self, problem: Any, theta: np.ndarray, tol: float, on_step: Any, lam1: float) -> Any:
-        from zoo.linear import _logistic
+        from zoo.engines.linear import logistic
 
         budget = (problem, theta, tol, self.max_iter, on_step)
         if lam1 > 0:
@@ -153,19 +163,19 @@ class LogisticRegression(Classifier):
                     f"LogisticRegression: solver={self.solver!r} was given with l1_ratio="
                     f"{self.l1_ratio}; an l1 penalty takes solver='auto'."
                 )
-            return _logistic.proximal(*budget, lam1)
+            return logistic.proximal(*budget, lam1)
         if self.solver == "gradient_descent":
-            return _logistic.gradient_descent(*budget, lr=self.lr)
+            return logistic.gradient_descent(*budget, lr=self.lr)
         if self.solver == "momentum":
-            return _logistic.gradient_descent(*budget, lr=self.lr, momentum=self.momentum)
+            return logistic.gradient_descent(*budget, lr=self.lr, momentum=self.momentum)
         if self.solver == "sgd":
             rng = self._random_source()
-            return _logistic.sgd(*budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size)
+            return logistic.sgd(*budget, rng, lr=self.lr, momentum=self.momentum, batch_size=self.batch_size)
         if self.solver == "newton":
-            return _logistic.newton(*budget)
-        solve = _logistic.choose(problem)
-        if self.solver == "lbfgs" and solve is _logistic.newton:
-            solve = _logistic.preconditioned
+            return logistic.newton(*budget)
+        solve = logistic.choose(problem)
+        if self.solver == "lbfgs" and solve is logistic.newton:
+            solve = logistic.preconditioned
         return solve(*budget)
 
     def _separates(self, problem: Any, theta: np.ndarray) -> bool:
@@ -197,9 +207,9 @@ class LogisticRegression(Classifier):
             warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=5)
 
     def _flat(self, problem: Any, answer: Any) -> str:
-        from zoo.linear import _logistic
+        from zoo.engines.linear import logistic
 
-        why = _logistic.flat_direction(problem, answer.theta)
+        why = logistic.flat_direction(problem, answer.theta)
         if why == "collinear":
             return (
                 "columns of X are collinear, so that without penalty the coefficients are not "

@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from scipy import linalg, optimize
 
-from zoo.base import Regressor, Steps
-from zoo.inputs import Input, Table
-from zoo.linear import _least_squares as ls
-from zoo.params import Count, Fixed, Positive, Search
+from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Fixed, Positive, Search
+from zoo.engines.linear import least_squares as ls
 
 
 class PiecewiseLinearRegressor(Regressor):
@@ -146,13 +146,13 @@ class PiecewiseLinearRegressor(Regressor):
         return linalg.block_diag(*[np.vstack(one)] * d) if one else None
 
     def _solve_l1(self, Z: np.ndarray, y: np.ndarray, w: np.ndarray, mean: np.ndarray) -> Any:
-        from zoo.linear import _descent
+        from zoo.engines.linear import descent
 
         gram, cross = ls.Design(Z, y[:, None], w, True).equations()
-        data = _descent.Gram(gram, cross, [w @ y**2])
+        data = descent.Gram(gram, cross, [w @ y**2])
         top = float(np.abs(cross).max())
         falls = np.geomspace(top, self.alpha, 10)[1:] if top > self.alpha else [self.alpha]
-        return _descent.path(data, 0, np.asarray(falls), 1.0, 1e-9, 100_000)[0][-1]
+        return descent.path(data, 0, np.asarray(falls), 1.0, 1e-9, 100_000)[0][-1]
 
     def _solve_least_norm(self, Z: np.ndarray, y: np.ndarray, w: np.ndarray, mean: np.ndarray) -> Any:
         root = np.sqrt(w)

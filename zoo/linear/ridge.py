@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.base import Regressor
-from zoo.inputs import Input, Table
-from zoo.linear import _least_squares as ls
-from zoo.params import Device, NonNegative
+from zoo.contract.estimator import Regressor
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Device, NonNegative
+from zoo.engines.linear import least_squares as ls
 
 
 class Ridge(Regressor):

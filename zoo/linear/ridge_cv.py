@@ -4,11 +4,11 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.base import Regressor
-from zoo.inputs import Input, Table
-from zoo.linear import _least_squares as ls
-from zoo.linear._splits import Splits, splits_of
-from zoo.params import Device, Fixed, Positive
+from zoo.contract.estimator import Regressor
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Device, Fixed, Positive
+from zoo.engines.linear import least_squares as ls
+from zoo.engines.linear.splits import Splits, splits_of
 
 
 class RidgeCV(Regressor):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from scipy import optimize
 
-from zoo.base import Regressor, Steps
-from zoo.inputs import Input, Table
-from zoo.params import Count, Fixed, OpenFraction, Positive, Search, Seed, Whole
+from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Fixed, OpenFraction, Positive, Search, Seed, Whole
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
-from zoo.neural.perceptron import Activation, Initialization, perceptron
-from zoo.params import Count, Fixed, Probability
+from zoo.contract.params import Count, Fixed, Probability
+from zoo.engines.modules.perceptron import Activation, Initialization, perceptron
+from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
 
 
 class MLP(Neural, abstract=True):

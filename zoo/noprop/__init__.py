@@ -1,5 +1,5 @@
 """Learning without end-to-end back-propagation."""
 
-from zoo.noprop._trajectory import Trajectory, trajectory
+from zoo.engines.layerwise.trajectory import Trajectory, trajectory
 
 __all__ = ["Trajectory", "trajectory"]

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from zoo.noprop.noprop import ContinuousNoProp
-from zoo.params import Check, Fixed, Positive, Search
+from zoo.contract.params import Check, Fixed, Positive, Search
+from zoo.engines.layerwise.estimator import ContinuousNoProp
 
 
 class NoPropCTClassifier(ContinuousNoProp):
@@ -91,6 +91,6 @@ class NoPropCTClassifier(ContinuousNoProp):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.noprop._continuous import ContinuousDenoiser
+        from zoo.engines.layerwise.continuous import ContinuousDenoiser
 
         return ContinuousDenoiser(**spec)

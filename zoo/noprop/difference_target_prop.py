@@ -4,8 +4,8 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.noprop.layered import LayeredClassifier
-from zoo.params import NonNegative, Positive, Search
+from zoo.contract.params import NonNegative, Positive, Search
+from zoo.engines.layerwise.estimator import LayeredClassifier
 
 
 class DifferenceTargetPropClassifier(LayeredClassifier):
@@ -69,6 +69,6 @@ class DifferenceTargetPropClassifier(LayeredClassifier):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.noprop._layered import TargetPropagation
+        from zoo.engines.layerwise.layered import TargetPropagation
 
         return TargetPropagation(**spec)

@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from zoo.noprop.noprop import DiscreteNoProp
-from zoo.params import Positive, Search
+from zoo.contract.params import Positive, Search
+from zoo.engines.layerwise.estimator import DiscreteNoProp
 
 
 class NoPropDTClassifier(DiscreteNoProp):

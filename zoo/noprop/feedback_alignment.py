@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from zoo.noprop.layered import LayeredClassifier
+from zoo.engines.layerwise.estimator import LayeredClassifier
 
 
 class FeedbackAlignmentClassifier(LayeredClassifier):
@@ -57,6 +57,6 @@ class FeedbackAlignmentClassifier(LayeredClassifier):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.noprop._layered import Feedback
+        from zoo.engines.layerwise.layered import Feedback
 
         return Feedback(**spec)

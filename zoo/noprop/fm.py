@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from zoo.noprop.noprop import ContinuousNoProp
-from zoo.params import Fixed, Positive, Search
+from zoo.contract.params import Fixed, Positive, Search
+from zoo.engines.layerwise.estimator import ContinuousNoProp
 
 
 class NoPropFMClassifier(ContinuousNoProp):
@@ -68,6 +68,6 @@ class NoPropFMClassifier(ContinuousNoProp):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.noprop._continuous import Flow
+        from zoo.engines.layerwise.continuous import Flow
 
         return Flow(**spec)

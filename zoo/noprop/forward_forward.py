@@ -4,8 +4,8 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.noprop.layered import LayeredClassifier
-from zoo.params import Positive, Search
+from zoo.contract.params import Positive, Search
+from zoo.engines.layerwise.estimator import LayeredClassifier
 
 
 class ForwardForwardClassifier(LayeredClassifier):
@@ -65,6 +65,6 @@ class ForwardForwardClassifier(LayeredClassifier):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.noprop._layered import ForwardForward
+        from zoo.engines.layerwise.layered import ForwardForward
 
         return ForwardForward(**spec)

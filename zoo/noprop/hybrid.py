@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from zoo.noprop import _diffusion as diffusion
-from zoo.noprop.noprop import DiscreteNoProp
-from zoo.params import Fixed, NonNegative, Search, UnitInterval
+from zoo.contract.params import Fixed, NonNegative, Search, UnitInterval
+from zoo.engines.diffusion import schedules as diffusion
+from zoo.engines.layerwise.estimator import DiscreteNoProp
 
 
 class NoPropHybridClassifier(DiscreteNoProp):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.noprop.layered import LayeredClassifier
+from zoo.engines.layerwise.estimator import LayeredClassifier
 
 
 class LocalLossClassifier(LayeredClassifier):
@@ -69,6 +69,6 @@ class LocalLossClassifier(LayeredClassifier):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.noprop._layered import LocalLosses
+        from zoo.engines.layerwise.layered import LocalLosses
 
         return LocalLosses(**spec)

@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from zoo.base import Classifier, Estimator, Regressor, Steps
-from zoo.inputs import Input, Table
-from zoo.neural.estimator import location_scale
+from zoo.contract.estimator import Classifier, Estimator, Regressor, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Fixed, Positive, Search, Seed
+from zoo.engines.neural.estimator import location_scale
 from zoo.noprop import _targets as targets
-from zoo.params import Count, Fixed, Positive, Search, Seed
 
 
 class TargetActivation(Estimator, abstract=True):

@@ -78,7 +78,7 @@ def is_estimator(cls: Any) -> bool:
     return isinstance(cls, type) and hasattr(cls, "fit") and hasattr(cls, "get_params")
 
 
-_ZOO_MODULE = re.compile(rf"zoo\.(losses|neural|{'|'.join(registry.FAMILIES)})(\.\w+)*", re.ASCII)
+_ZOO_MODULE = re.compile(rf"zoo\.(engines|{'|'.join(registry.FAMILIES)})(\.\w+)*", re.ASCII)
 
 
 def _is_harmless(name: str) -> bool:

@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.base import Regressor, Transformer
-from zoo.inputs import Input, Pairs
-from zoo.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed, Tolerance
-from zoo.recommend import _rows
+from zoo.contract.estimator import Regressor, Transformer
+from zoo.contract.inputs import Input, Pairs
+from zoo.contract.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed, Tolerance
+from zoo.engines.factors import rows as _rows
 
 
 class MatrixFactorization(Regressor, Transformer):
@@ -214,35 +214,35 @@ class MatrixFactorization(Regressor, Transformer):
         seed: int,
     ) -> Any:
         """Pose the problem, with the biases and the leading components of what they leave."""
-        from zoo.recommend import _factorize
+        from zoo.engines.factors import sweeps
 
         implicit = self.feedback == "implicit"
         mean = 0.0
         biases: list[np.ndarray] = []
         if implicit:
-            users, items, r = _factorize.merge_pairs(users, items, w * y, shape[1])
+            users, items, r = sweeps.merge_pairs(users, items, w * y, shape[1])
             y, w = np.ones(len(r)), self.confidence * r
             e, known = 1 + w, float(len(r))
             spread = float(np.sqrt(np.mean(e * e)))
         else:
             e, known = w * y, float(w.sum())
-            fitted = _factorize.fit_biases(users, items, y, w, shape, self.alpha_bias)
+            fitted = sweeps.fit_biases(users, items, y, w, shape, self.alpha_bias)
             spread = fitted[3]
             if self.biases:
                 mean, biases = fitted[0], [fitted[1], fitted[2]]
                 e = w * (y - mean - biases[0][users] - biases[1][items])
         self.alpha_ = (
-            _factorize.size_of_noise(spread, known, shape)
+            sweeps.size_of_noise(spread, known, shape)
             if self.alpha == "auto"
             else float(self.alpha)
         )
-        factors = _factorize.spectral_start(
+        factors = sweeps.spectral_start(
             users, items, e, shape, self.n_components, self.alpha_,
             np.random.default_rng([seed, 0, 0]),
         )  # fmt: skip
         if biases:
             factors = [np.column_stack(F_and_b) for F_and_b in zip(factors, biases, strict=True)]
-        return _factorize.Factorization(
+        return sweeps.Factorization(
             users, items, y, w, factors, self.n_components, mean, (self.alpha_, self.alpha_bias),
             implicit=implicit, n_jobs=self.n_jobs,
         )  # fmt: skip
@@ -257,7 +257,7 @@ class MatrixFactorization(Regressor, Transformer):
         seed: int,
     ) -> Any:
         """Pose the problem of more ratings, with the factors so far and small ones for new ids."""
-        from zoo.recommend import _factorize
+        from zoo.engines.factors import sweeps
 
         if self.alpha != "auto":
             self.alpha_ = float(self.alpha)
@@ -271,7 +271,7 @@ class MatrixFactorization(Regressor, Transformer):
             F = np.concatenate([F, new])
             b = np.concatenate([b, np.zeros(n - len(b))])
             grown.append(np.column_stack([F, b]) if self.biases else F)
-        return _factorize.Factorization(
+        return sweeps.Factorization(
             users, items, y, w, grown, self.n_components, self.global_mean_,
             (self.alpha_, self.alpha_bias),
         )  # fmt: skip

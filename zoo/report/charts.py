@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zoo.drawing import LETTER, Line, Scale, chart, colour, history_chart, number, svg
+from zoo.contract.drawing import LETTER, Line, Scale, chart, colour, history_chart, number, svg
 
 __all__ = [
     "calibration",

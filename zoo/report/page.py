@@ -14,9 +14,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from zoo.cards import prose_html
-from zoo.drawing import number
-from zoo.equations import mathml
+from zoo.contract.cards import prose_html
+from zoo.contract.drawing import number
+from zoo.contract.equations import mathml
 from zoo.report import charts
 
 __all__ = ["render", "table_html", "write"]

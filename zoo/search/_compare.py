@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
 
 from zoo import registry
-from zoo.inputs import n_rows
-from zoo.params import (
+from zoo.contract.inputs import n_rows
+from zoo.contract.params import (
     ParameterError,
     did_you_mean,
 )

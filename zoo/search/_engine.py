@@ -16,7 +16,7 @@ from sklearn.model_selection import (
 from sklearn.utils.multiclass import type_of_target
 
 from zoo import __version__
-from zoo.inputs import n_rows
+from zoo.contract.inputs import n_rows
 from zoo.search._fingerprint import fingerprint
 from zoo.search._fold import Problem, Task, work
 from zoo.search._journal import BY_FOLD, Journal, Trial, Wish

@@ -12,8 +12,8 @@ import scipy.sparse
 import scipy.stats
 from sklearn.utils.metaestimators import _safe_split
 
-from zoo.inputs import n_rows
-from zoo.params import (
+from zoo.contract.inputs import n_rows
+from zoo.contract.params import (
     did_you_mean,
 )
 from zoo.search._engine import Engine

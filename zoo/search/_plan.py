@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
-from zoo.params import (
+from zoo.contract.params import (
     Check,
     Count,
     Interval,

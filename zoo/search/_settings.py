@@ -16,7 +16,7 @@ from sklearn.model_selection import (
     ParameterSampler,
 )
 
-from zoo.params import (
+from zoo.contract.params import (
     ParameterError,
 )
 from zoo.search._journal import Trial

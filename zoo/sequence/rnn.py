@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.neural.estimator import NeuralClassifier, NeuralRegressor
-from zoo.params import Count, Probability, Search
-from zoo.sequence.series import OnSeries
+from zoo.contract.params import Count, Probability, Search
+from zoo.engines.neural.estimator import NeuralClassifier, NeuralRegressor
+from zoo.engines.series.estimator import OnSeries
 
 
 class RNN(OnSeries, abstract=True):
@@ -103,7 +103,7 @@ class RNN(OnSeries, abstract=True):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.sequence._recurrent import Recurrent
+        from zoo.engines.modules.recurrent import Recurrent
 
         return Recurrent(**spec)
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.base import Classifier, Steps
-from zoo.inputs import Input, Table
-from zoo.params import Count, Fixed, Positive, Search, Seed, Tolerance
+from zoo.contract.estimator import Classifier, Steps
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Count, Fixed, Positive, Search, Seed, Tolerance
 
 
 class LinearSVC(Classifier):
@@ -150,18 +150,18 @@ class LinearSVC(Classifier):
         return "newton" if self.loss == "squared_hinge" else "interior_point"
 
     def _solve_one(self, X: Any, s: np.ndarray, c: np.ndarray, seed: int, steps: Steps) -> Any:
-        from zoo.svm import _linear
+        from zoo.engines.kernels import primal as _primal
 
         solver, scaling = self._choose(X), self._scaling()
         if solver == "interior_point":
-            v, alpha, done = _linear.interior_hinge(X, s, c, scaling=scaling)
+            v, alpha, done = _primal.interior_hinge(X, s, c, scaling=scaling)
             if done:
                 self.n_iter_ = max(self.n_iter_, 1)
                 return v, alpha, done
             solver = "dual_ascent"  # the factorisation broke down: slower, but it cannot
         pace = steps(None, "pass")
         if solver == "newton":
-            v, alpha, n_iter, done = _linear.newton_squared_hinge(
+            v, alpha, n_iter, done = _primal.newton_squared_hinge(
                 X,
                 s,
                 c,
@@ -171,7 +171,7 @@ class LinearSVC(Classifier):
                 steps=pace,
             )
         else:
-            v, alpha, n_iter, done = _linear.dual_coordinate_ascent(
+            v, alpha, n_iter, done = _primal.dual_coordinate_ascent(
                 X, s, c, squared=self.loss == "squared_hinge", scaling=scaling, tol=self.tol,
                 max_iter=self.max_iter, seed=seed, steps=pace,
             )  # fmt: skip
@@ -179,12 +179,12 @@ class LinearSVC(Classifier):
         return v, alpha, done
 
     def _solve_together(self, X: Any, y: np.ndarray, c: np.ndarray, seed: int, steps: Steps) -> bool:
-        from zoo.svm import _linear
+        from zoo.engines.kernels import primal as _primal
 
         if self.solver not in ("auto", "dual_ascent"):
             raise ValueError("LinearSVC: multi_class='crammer_singer' takes solver='dual_ascent'.")
         k = len(self.classes_)
-        V, alpha, self.n_iter_, done = _linear.crammer_singer(
+        V, alpha, self.n_iter_, done = _primal.crammer_singer(
             X, y, c, k, scaling=self._scaling(), tol=self.tol, max_iter=self.max_iter, seed=seed,
             steps=steps(None, "pass"),
         )  # fmt: skip

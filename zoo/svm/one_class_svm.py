@@ -4,9 +4,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.base import Detector, Steps
-from zoo.params import Fraction, Search
-from zoo.svm._machine import KernelMachine
+from zoo.contract.estimator import Detector, Steps
+from zoo.contract.params import Fraction, Search
+from zoo.engines.kernels.estimator import KernelMachine
 
 
 class OneClassSVM(Detector, KernelMachine):
@@ -69,7 +69,7 @@ class OneClassSVM(Detector, KernelMachine):
     nu: Annotated[Fraction, Search(0.01, 0.5, log=True)] = 0.5
 
     def _learn(self, X: Any, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.svm._dual import kernel_of, solve, spread
+        from zoo.engines.kernels.dual import kernel_of, solve, spread
 
         self._prepare(X)
         hi = np.ones(X.shape[0]) if w is None else np.asarray(w, np.float64)
@@ -102,7 +102,7 @@ class OneClassSVM(Detector, KernelMachine):
             self.coef_ = (self.support_vectors_.T @ self.dual_coef_[0])[None]
 
     def _output(self, X: Any) -> np.ndarray:
-        from zoo.svm._dual import expand
+        from zoo.engines.kernels.dual import expand
 
         if self.kernel == "linear":
             return X @ self.coef_[0]

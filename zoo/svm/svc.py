@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.base import Classifier, Steps
-from zoo.params import Jobs, Positive, Search
-from zoo.svm._machine import KernelMachine
+from zoo.contract.estimator import Classifier, Steps
+from zoo.contract.params import Jobs, Positive, Search
+from zoo.engines.kernels.estimator import KernelMachine
 
 
 class SVC(Classifier, KernelMachine):
@@ -122,7 +122,7 @@ class SVC(Classifier, KernelMachine):
         from joblib import effective_n_jobs
         from threadpoolctl import threadpool_limits
 
-        from zoo.svm._dual import kernel_of
+        from zoo.engines.kernels.dual import kernel_of
 
         kernel = kernel_of(self, X, self.gamma_)
         threads = min(effective_n_jobs(self.n_jobs), len(pairs))
@@ -139,7 +139,7 @@ class SVC(Classifier, KernelMachine):
         self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any, kernel: Any = None
     ) -> Any:
         """Solve for one pair; the first class is the positive one. Returns rows and solution."""
-        from zoo.svm._dual import kernel_of, solve
+        from zoo.engines.kernels.dual import kernel_of, solve
 
         if kernel is None:
             index, kernel = None, kernel_of(self, X, self.gamma_)
@@ -194,7 +194,7 @@ class SVC(Classifier, KernelMachine):
         return [(slice(s, e), np.ascontiguousarray(D[:, s:e].T)) for s, e in pairwise(at)]
 
     def _scores(self, X: Any) -> np.ndarray:
-        from zoo.svm._dual import expand
+        from zoo.engines.kernels.dual import expand
 
         k, pairs = len(self.classes_), list(combinations(range(len(self.classes_)), 2))
         if self.kernel == "linear":

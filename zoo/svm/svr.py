@@ -4,9 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.base import Regressor, Steps
-from zoo.params import NonNegative, Positive, Search
-from zoo.svm._machine import KernelMachine
+from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.params import NonNegative, Positive, Search
+from zoo.engines.kernels.estimator import KernelMachine
 
 
 class SVR(Regressor, KernelMachine):
@@ -70,7 +70,7 @@ class SVR(Regressor, KernelMachine):
     solver: Literal["auto", "smo", "interior_point"] = "auto"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
-        from zoo.svm._dual import solve
+        from zoo.engines.kernels.dual import solve
 
         if np.isinf(self.C):
             raise ValueError("SVR: C=inf was given; an exact tube need not exist: give a finite C.")
@@ -110,7 +110,7 @@ class SVR(Regressor, KernelMachine):
             self.coef_ = (self.support_vectors_.T @ self.dual_coef_[0])[None]
 
     def _output(self, X: Any) -> np.ndarray:
-        from zoo.svm._dual import expand
+        from zoo.engines.kernels.dual import expand
 
         if self.kernel == "linear":
             return X @ self.coef_[0] + self.intercept_[0]

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from zoo.neural.perceptron import Activation
-from zoo.params import Count, Fixed, NonNegative, Probability, Search
-from zoo.text._language import LanguageModel
+from zoo.contract.params import Count, Fixed, NonNegative, Probability, Search
+from zoo.engines.language.estimator import LanguageModel
+from zoo.engines.modules.perceptron import Activation
 
 
 class GPT(LanguageModel):
@@ -132,17 +132,17 @@ class GPT(LanguageModel):
 
     @staticmethod
     def _module(**spec: Any) -> Any:
-        from zoo.text._decoder import Decoder
+        from zoo.engines.language.decoder import Decoder
 
         return Decoder(**spec)
 
     def _criterion(self) -> Any:
-        from zoo.text._decoder import NextToken
+        from zoo.engines.language.decoder import NextToken
 
         return NextToken(float(self.load_balance))
 
     def _augment(self) -> Any:
-        from zoo.text._decoder import Crop
+        from zoo.engines.language.decoder import Crop
 
         return Crop(self.spec_["block_size"])
 

@@ -7,11 +7,11 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
-from zoo.base import Classifier
-from zoo.inputs import Input, Table
-from zoo.params import Fixed, Interval, Jobs, Positive, Search, Seed
-from zoo.trees._json import Portable, check_trees, demand
-from zoo.trees.columns import Explanation, find_categories
+from zoo.contract.estimator import Classifier
+from zoo.contract.inputs import Input, Table
+from zoo.contract.params import Fixed, Interval, Jobs, Positive, Search, Seed
+from zoo.engines.trees.columns import Explanation, find_categories
+from zoo.engines.trees.portable import Portable, check_trees, demand
 
 
 class AdaBoostClassifier(Portable, Classifier):
@@ -103,7 +103,7 @@ class AdaBoostClassifier(Portable, Classifier):
     random_state: Seed = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Any) -> None:
-        from zoo.trees import _model
+        from zoo.engines.trees import model as _model
 
         w = np.ones(len(X)) if w is None else np.array(w, np.float64)
         w /= w.sum()
@@ -166,28 +166,29 @@ class AdaBoostClassifier(Portable, Classifier):
 
     def _tree_learner(self, X: Any, y: np.ndarray) -> Any:
         """Grow a tree of more than two classes on records."""
-        from zoo.trees import _forest, _model, _plant
+        from zoo.engines.trees import codes, records
+        from zoo.engines.trees import model as _model
 
         k, p = len(self.classes_), X.shape[1]
         is_cat = find_categories(self, p)
-        plot = _plant.make_plot(X, self.max_bins, is_cat)
+        plot = codes.make_plot(X, self.max_bins, is_cat)
         self.codes_ = [e if c else np.empty(0) for e, c in zip(plot.edges, is_cat, strict=True)]
-        targets = _plant.class_targets(y, k, "gini")
-        rules = _forest.Rules(
+        targets = codes.class_targets(y, k, "gini")
+        rules = records.Rules(
             criterion=targets.criterion, max_depth=self.max_depth, max_leaves=0, max_features=p,
             min_split=2, min_leaf=1, min_weight=self.min_weight_fraction_leaf, min_gain=0.0,
             random_cut=False, seed=0, slack=0.0,
         )  # fmt: skip
 
         def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
-            tree = _plant.grow(plot, targets, w, rules)
-            one = _plant.join(_model.empty_model(), [tree], np.float64)
+            tree = codes.grow(plot, targets, w, rules)
+            one = codes.join(_model.empty_model(), [tree], np.float64)
             leaf = _model.find_leaves(one, self._categories(), X, self.n_jobs)[:, 0]
             best = tree.value.argmax(axis=1)
 
             def keep(alpha: float) -> None:
                 vote = tree._replace(value=alpha * np.eye(k)[best])
-                self.model_ = _plant.join(self.model_, [vote], np.float64)
+                self.model_ = codes.join(self.model_, [vote], np.float64)
 
             return best[leaf], keep
 
@@ -195,7 +196,9 @@ class AdaBoostClassifier(Portable, Classifier):
 
     def _grow_pairs(self, X: Any, y: np.ndarray, w: np.ndarray, steps: Any) -> None:
         """Grow trees of two classes on histograms: Gini is the squared loss on 0 and 1."""
-        from zoo.trees import _bins, _boost, _grow, _model
+        from zoo.engines.trees import bins as _bins
+        from zoo.engines.trees import histograms, rounds
+        from zoo.engines.trees import model as _model
 
         if not (X.flags.c_contiguous or X.flags.f_contiguous):
             X = np.ascontiguousarray(X)
@@ -203,20 +206,20 @@ class AdaBoostClassifier(Portable, Classifier):
         is_cat = find_categories(self, p)
         bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
         self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=True)]
-        limits = _boost.Limits(
+        limits = rounds.Limits(
             max_leaves=2**self.max_depth, max_depth=self.max_depth,
             min_child_weight=self.min_weight_fraction_leaf, cat_smooth=0.0,
         )  # fmt: skip
-        threads = _boost.n_threads(self.n_jobs, len(X))
+        threads = rounds.n_threads(self.n_jobs, len(X))
         trees = []
-        with _boost.Grower(X, bins, limits, y=y, threads=threads) as grower:
+        with rounds.Grower(X, bins, limits, y=y, threads=threads) as grower:
 
             def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
                 np.multiply(w, 0.5 - y, out=grower.pair[:, 0], casting="same_kind")
                 grower.pair[:, 1] = w
                 if len(grower.exact):
                     grower.exact[:, 0], grower.exact[:, 1] = w * (0.5 - y), w
-                tree = grower.grow((_grow.OUTSIDE, 0, 0.0))
+                tree = grower.grow((histograms.OUTSIDE, 0, 0.0))
                 tree.value[:] = np.where(tree.value > 0, 1.0, -1.0)
                 grower.score[:] = 0.0
                 grower.add(tree)
@@ -253,13 +256,13 @@ class AdaBoostClassifier(Portable, Classifier):
         demand(trees > 0 and each, "votes are not one a tree")
 
     def _categories(self) -> Any:
-        from zoo.trees import _model
+        from zoo.engines.trees import model as _model
 
         return _model._codes(self.codes_, [len(c) > 0 for c in self.codes_])
 
     def _votes(self, X: Any, first: int, last: int) -> np.ndarray:
         """Return what the learners first .. last - 1 add to the scores, (n,) or (n, k)."""
-        from zoo.trees import _model
+        from zoo.engines.trees import model as _model
 
         k = len(self.classes_)
         if self.estimators_:
@@ -320,11 +323,11 @@ class AdaBoostClassifier(Portable, Classifier):
             ``values``, (n, d) or (n, d, k), and ``base``; ``base`` plus the sum of a row's values
             is the decision function.
         """
-        from zoo.trees import _shap
+        from zoo.engines.trees import shap
 
         Z = None if background is None else self._checked(background)
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
-        phi, base = _shap.shap_values(self.model_, self._categories(), self._checked(X), k, Z, self.n_jobs)
+        phi, base = shap.shap_values(self.model_, self._categories(), self._checked(X), k, Z, self.n_jobs)
         if k == 1:
             return Explanation(values=phi[:, :, 0], base=float(base[0]))
         return Explanation(values=phi, base=base)

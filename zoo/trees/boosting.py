@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from zoo.base import Classifier, Regressor
-from zoo.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
-from zoo.params import Fixed, OpenFraction, Positive
-from zoo.trees._boosting import Boosting
+from zoo.contract.estimator import Classifier, Regressor
+from zoo.contract.params import Fixed, OpenFraction, Positive
+from zoo.engines.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
+from zoo.engines.trees.boosting import Boosting
 
 
 class OfSigns(Loss):
@@ -56,7 +56,7 @@ class BoostingClassifier(Boosting, Classifier):
     Parameters
     ----------
     loss : "log_loss" or Loss, default="log_loss"
-        The log loss, or an object with the methods of ``zoo.losses.Loss`` that is for labels: its
+        The log loss, or an object with the methods of ``zoo.engines.losses.Loss`` that is for labels: its
         ``target`` is "binary" (0, 1) or "sign" (-1, 1) where there are two classes, and a score
         above 0 means ``classes_[1]``; or it is "class" (0 .. K-1), with one score a class. Its
         ``inverse_link`` gives the probabilities.
@@ -99,13 +99,13 @@ class BoostingClassifier(Boosting, Classifier):
         return k if getattr(self.loss, "target", "") == "class" or k > 2 else 1
 
     def _loss(self) -> tuple[Loss, int, float, bool]:
-        from zoo.trees import _grow
+        from zoo.engines.trees import histograms
 
         k = len(self.classes_)
         if isinstance(self.loss, str):
             if k == 2:
-                return Logistic(), _grow.LOGISTIC, 0.0, False
-            return Softmax(), _grow.SOFTMAX, k / (k - 1), False
+                return Logistic(), histograms.LOGISTIC, 0.0, False
+            return Softmax(), histograms.SOFTMAX, k / (k - 1), False
         allowed = ("class", "binary", "sign") if k == 2 else ("class",)
         if self.loss.target not in allowed:
             raise ValueError(
@@ -114,7 +114,7 @@ class BoostingClassifier(Boosting, Classifier):
                 f"{' or '.join(map(repr, allowed))}."
             )
         loss = OfSigns(self.loss) if self.loss.target == "sign" else self.loss
-        return loss, _grow.OUTSIDE, 0.0, False
+        return loss, histograms.OUTSIDE, 0.0, False
 
     @available_if(lambda self: not isinstance(self.loss, str))
     def _proba(self, X: Any) -> np.ndarray:
@@ -155,7 +155,7 @@ class BoostingRegressor(Boosting, Regressor):
     ----------
     loss : str or Loss, default="squared_error"
         "squared_error", "absolute_error", "quantile", "huber", "poisson" (counts, log link), or an
-        object with the methods of ``zoo.losses.Loss``.
+        object with the methods of ``zoo.engines.losses.Loss``.
     quantile : float, default=0.5
         Which one, for loss="quantile".
     delta : float, default=1.0
@@ -214,18 +214,18 @@ class BoostingRegressor(Boosting, Regressor):
         return 1
 
     def _loss(self) -> tuple[Loss, int, float, bool]:
-        from zoo.trees import _grow
+        from zoo.engines.trees import histograms
 
         known = {
-            "squared_error": (Squared(), _grow.SQUARED, 0.0, True),
-            "absolute_error": (Absolute(), _grow.ABSOLUTE, 0.0, True),
-            "quantile": (Quantile(self.quantile), _grow.QUANTILE, self.quantile, True),
-            "huber": (Huber(self.delta), _grow.HUBER, self.delta, True),
-            "poisson": (Poisson(), _grow.POISSON, 0.0, False),
+            "squared_error": (Squared(), histograms.SQUARED, 0.0, True),
+            "absolute_error": (Absolute(), histograms.ABSOLUTE, 0.0, True),
+            "quantile": (Quantile(self.quantile), histograms.QUANTILE, self.quantile, True),
+            "huber": (Huber(self.delta), histograms.HUBER, self.delta, True),
+            "poisson": (Poisson(), histograms.POISSON, 0.0, False),
         }
         if isinstance(self.loss, str):
             return known[self.loss]
-        return self.loss, _grow.OUTSIDE, 0.0, False
+        return self.loss, histograms.OUTSIDE, 0.0, False
 
     def _output(self, X: Any) -> np.ndarray:
         return self._loss()[0].inverse_link(self._raw(X)[0]).astype(self.dtype_)

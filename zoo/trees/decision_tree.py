@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy.special import xlogy
 
-from zoo.base import Classifier, Regressor
-from zoo.params import NonNegative
-from zoo.trees._single import Single
-from zoo.trees.columns import ClassWeight
+from zoo.contract.estimator import Classifier, Regressor
+from zoo.contract.params import NonNegative
+from zoo.engines.trees.columns import ClassWeight
+from zoo.engines.trees.single import Single
 
 
 class DecisionTreeClassifier(Single, Classifier):
@@ -68,27 +68,27 @@ class DecisionTreeClassifier(Single, Classifier):
     ccp_alpha: NonNegative = 0.0
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        return _classes.class_targets(y, self.classes_, self.criterion)
+        return classes.class_targets(y, self.classes_, self.criterion)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         self._learn_tree(X, y, w)
 
     def _moments(self, y: np.ndarray) -> np.ndarray:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        return _classes.class_shares(y, self.classes_)
+        return classes.class_shares(y, self.classes_)
 
     def _impurity(self, means: np.ndarray) -> np.ndarray:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        return _classes.impurity(means, self.classes_, self.criterion)
+        return classes.impurity(means, self.classes_, self.criterion)
 
     def _proba(self, X: Any) -> Any:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        return _classes.by_column(self._mean(X), self.classes_)
+        return classes.by_column(self._mean(X), self.classes_)
 
 
 class DecisionTreeRegressor(Single, Regressor):
@@ -143,9 +143,9 @@ class DecisionTreeRegressor(Single, Regressor):
     ccp_alpha: NonNegative = 0.0
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.trees import _plant
+        from zoo.engines.trees import codes
 
-        return _plant.regression_targets(y, self.criterion, type(self).__name__)
+        return codes.regression_targets(y, self.criterion, type(self).__name__)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         self._learn_tree(X, y, w)

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.base import Regressor
-from zoo.losses import Loss, Squared
-from zoo.trees._boosting import Boosting
+from zoo.contract.estimator import Regressor
+from zoo.engines.losses import Loss, Squared
+from zoo.engines.trees.boosting import Boosting
 
 
 class LeastSquaresBoostingRegressor(Boosting, Regressor):
@@ -87,9 +87,9 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
         return 0.0
 
     def _loss(self) -> tuple[Loss, int, float, bool]:
-        from zoo.trees import _grow
+        from zoo.engines.trees import histograms
 
-        return Squared(), _grow.SQUARED, 0.0, True
+        return Squared(), histograms.SQUARED, 0.0, True
 
     def _output(self, X: Any) -> np.ndarray:
         return self._raw(X)[0].astype(self.dtype_)

@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.metrics import r2_score
 
-from zoo.base import Classifier, Regressor
-from zoo.params import Count
-from zoo.trees._growing import DRAWS_ROWS, Forest, Share
-from zoo.trees.columns import ClassWeight
+from zoo.contract.estimator import Classifier, Regressor
+from zoo.contract.params import Count
+from zoo.engines.trees.columns import ClassWeight
+from zoo.engines.trees.forest import DRAWS_ROWS, Forest, Share
 
 
 class RandomForestClassifier(Forest, Classifier):
@@ -74,17 +74,17 @@ class RandomForestClassifier(Forest, Classifier):
     max_features: Literal["sqrt", "log2"] | Share | Count | None = "sqrt"
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        return _classes.class_targets(y, self.classes_, self.criterion)
+        return classes.class_targets(y, self.classes_, self.criterion)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any) -> None:
         self._learn_forest(X, y, w, resume, steps)
 
     def _set_oob(self, X: Any, y: np.ndarray, p: np.ndarray, w: np.ndarray | None) -> None:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        self.oob_decision_function_ = _classes.by_column(p, self.classes_)
+        self.oob_decision_function_ = classes.by_column(p, self.classes_)
         columns = self.oob_decision_function_
         columns = columns if isinstance(columns, list) else [columns]
         seen = ~np.isnan(p[:, 0])
@@ -93,16 +93,16 @@ class RandomForestClassifier(Forest, Classifier):
         self.oob_score_ = float(np.average(right, weights=None if w is None else w[seen]))
 
     def _errors(self, values: np.ndarray, y: np.ndarray) -> np.ndarray:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        p = _classes.by_column(values, self.classes_)
+        p = classes.by_column(values, self.classes_)
         chosen = np.column_stack([own.argmax(axis=1) for own in (p if isinstance(p, list) else [p])])
         return (chosen != np.reshape(y, chosen.shape)).any(axis=1).astype(float)
 
     def _proba(self, X: Any) -> Any:
-        from zoo.trees import _classes
+        from zoo.engines.trees import classes
 
-        return _classes.by_column(self._mean(X), self.classes_)
+        return classes.by_column(self._mean(X), self.classes_)
 
 
 class RandomForestRegressor(Forest, Regressor):
@@ -166,9 +166,9 @@ class RandomForestRegressor(Forest, Regressor):
     keep_rows: bool = False
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.trees import _plant
+        from zoo.engines.trees import codes
 
-        return _plant.regression_targets(y, self.criterion, type(self).__name__)
+        return codes.regression_targets(y, self.criterion, type(self).__name__)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any) -> None:
         self._learn_forest(X, y, w, resume, steps)
@@ -176,16 +176,16 @@ class RandomForestRegressor(Forest, Regressor):
             self._remember(X, y, w)
 
     def _remember(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
-        from zoo.trees import _bags
+        from zoo.engines.trees import bags
 
         w = np.ones(len(y)) if w is None else np.asarray(w, np.float64)
-        rows = getattr(self, "rows_", _bags.no_rows() | {"y": y[:0], "w": w[:0]})
+        rows = getattr(self, "rows_", bags.no_rows() | {"y": y[:0], "w": w[:0]})
         # A warm start comes back with the rows of before, partial_fit with others.
         offset = 0 if np.array_equal(rows["y"], y) else len(rows["y"])
         done = int(np.searchsorted(self.model_["root"], len(rows["start"]) - 1))
         drawn = zip(self.seeds_[done:], self.n_drawn_[done:], strict=True)
-        counts = [_bags.bag(seed, len(X), m) for seed, m in drawn]
-        new = _bags.add_rows(rows, self.model_, self._categories(), X, counts, offset, self.n_jobs)
+        counts = [bags.bag(seed, len(X), m) for seed, m in drawn]
+        new = bags.add_rows(rows, self.model_, self._categories(), X, counts, offset, self.n_jobs)
         y, w = (np.concatenate([rows[k][:offset], v]) for k, v in (("y", y), ("w", w)))
         self.rows_ = new | {"y": y, "w": w}
 
@@ -211,7 +211,7 @@ class RandomForestRegressor(Forest, Regressor):
         y : array of shape (n, quantiles) or (n, targets, quantiles)
             Without the axis of quantiles where a single number was given.
         """
-        from zoo.trees import _bags
+        from zoo.engines.trees import bags
 
         X = self._checked(X)
         q = np.atleast_1d(np.asarray(quantiles, np.float64))
@@ -227,7 +227,7 @@ class RandomForestRegressor(Forest, Regressor):
                 f"oob=True needs the {len(rows['y'])} rows of the fit in their order, but X has "
                 f"{len(X)}; rows of weight 0 are no rows of the fit."
             )
-        out = _bags.quantiles(
+        out = bags.quantiles(
             self.model_, self._categories(), X, rows, rows["y"], rows["w"], q, oob, self.n_jobs
         ).astype(self.dtype_)
         out = out[..., 0] if np.ndim(quantiles) == 0 else out

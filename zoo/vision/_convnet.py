@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.neural import blocks
-from zoo.neural.perceptron import perceptron
+from zoo.engines.modules import blocks
+from zoo.engines.modules.perceptron import perceptron
 
 
 class Conv(nn.Module):

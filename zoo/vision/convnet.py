@@ -4,10 +4,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.inputs import Images, ImageShape, Input
-from zoo.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
-from zoo.neural.perceptron import Activation, Initialization
-from zoo.params import Count, Fixed, NonNegative, Probability, Search, Whole
+from zoo.contract.inputs import Images, ImageShape, Input
+from zoo.contract.params import Count, Fixed, NonNegative, Probability, Search, Whole
+from zoo.engines.modules.perceptron import Activation, Initialization
+from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 
 Mixing = Annotated[NonNegative, Search(0.0, 1.0)]
 
@@ -91,7 +91,7 @@ class ConvNet(Neural, abstract=True):
 
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
-        self.x_mean_, self.x_scale_ = channel_scale(X, w)
+        self.x_mean_, self.x_scale_ = _channel_scale(X, w)
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         return {
@@ -116,7 +116,7 @@ class ConvNet(Neural, abstract=True):
         return Conv(**spec)
 
     def _augment(self) -> Any:
-        from zoo.neural import augment
+        from zoo.engines.neural import augment
 
         chosen = [
             (self.flip, augment.Flip, ()),
@@ -133,7 +133,7 @@ class ConvNet(Neural, abstract=True):
         return float(self.batch_size * H * W * self.kernel_size**2 * C * self.filters[0])
 
 
-def channel_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _channel_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of each channel, without a float copy of all the images."""
 
     def average(power: int, center: np.ndarray) -> np.ndarray:

@@ -1,0 +1,307 @@
+"""Cards: what a method is, read from its class and its docstring, never written by hand."""
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from html import escape
+from textwrap import indent
+from typing import Any
+
+from zoo.contract.equations import mathml, with_mathml
+from zoo.contract.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
+
+ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator", "Agent")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of a card: name, default, domain, meaning, and what a search may try."""
+
+    name: str
+    default: Any
+    accepts: str
+    meaning: str
+    search: Search | Fixed | list[Any] | None
+
+    @property
+    def required(self) -> bool:
+        """Whether the parameter has no default."""
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a reader, a search or a registry wants to know of a method."""
+
+    name: str
+    module: str
+    roles: tuple[str, ...]
+    input: str
+    summary: str
+    description: str
+    equations: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    attributes: dict[str, str]
+    notes: str
+    references: str
+    example: str
+    capabilities: tuple[str, ...] = field(default=())
+
+    @property
+    def role(self) -> str:
+        """The first role."""
+        return self.roles[0]
+
+    def missing(self) -> list[str]:
+        """Name the parts that a complete card has and this one lacks."""
+        parts = ("summary", "description", "equations", "references", "example", "roles")
+        absent = [part for part in parts if not getattr(self, part)]
+        return absent + [f"meaning of {p.name}" for p in self.parameters if not p.meaning]
+
+    def __str__(self) -> str:
+        """Write the card as a page of plain text."""
+        lines = [f"{self.name} - {', '.join(self.roles)} on {self.input}", "", self.summary, ""]
+        if self.description:
+            lines += [self.description, ""]
+        for equation in self.equations:
+            lines += ["    " + line for line in equation.splitlines()] + [""]
+        if self.capabilities:
+            lines += ["Capabilities: " + ", ".join(self.capabilities), ""]
+        lines.append("Parameters")
+        for p in self.parameters:
+            default = "required" if p.required else f"default {p.default!r}"
+            lines.append(f"  {p.name}: {p.accepts}; {default}")
+            lines += [f"      {line}" for line in p.meaning.splitlines()]
+        for title, text in (("Notes", self.notes), ("References", self.references)):
+            if text:
+                lines += ["", title, *("  " + line for line in text.splitlines())]
+        if self.example:
+            lines += ["", "Example", *("  " + line for line in self.example.splitlines())]
+        return "\n".join(lines)
+
+
+    def _repr_html_(self) -> str:
+        """Write the card for a notebook: what it is and its equation, the rest folded."""
+        parameters = "".join(
+            f"<dt><code>{escape(p.name)}</code> {'required' if p.required else escape(repr(p.default))}</dt>"
+            f"<dd>{prose_html(p.meaning)}<p>{escape(p.accepts)}</p></dd>"
+            for p in self.parameters
+        )
+        folded = (
+            ("About", prose_html(self.description) + prose_html(self.notes)),
+            ("Parameters", f"<dl>{parameters}</dl>" if parameters else ""),
+            ("References", prose_html(self.references)),
+        )
+        return (
+            f'<div class="zoo-card"><style>{_CARD_STYLE}</style>'
+            f"<p><strong>{escape(self.name)}</strong> <small>{escape(', '.join(self.roles))} on "
+            f"{escape(self.input)}</small></p>{prose_html(self.summary)}"
+            + "".join(mathml(equation) for equation in self.equations)
+            + "".join(
+                f"<details><summary>{title}</summary>{body}</details>" for title, body in folded if body
+            )
+            + "</div>"
+        )
+
+
+def read_card(cls: Any) -> Card:
+    """Read the card of an estimator class."""
+    sections = _sections(cls)
+    meanings = _entries(_inherited(cls, "Parameters"))
+    return Card(
+        name=cls.__name__,
+        module=cls.__module__,
+        roles=tuple(r for r in ROLES if any(b.__name__ == r for b in cls.__mro__[1:])),
+        input=cls.input.name,
+        summary=sections["Summary"],
+        description=_without_math(sections["Description"]),
+        equations=_equations("\n".join(sections.values())),
+        parameters=tuple(
+            Parameter(f.name, f.default, describe(f.hint), meanings.get(f.name, ""),
+                      search_range(f.hint))
+            for f in fields_of(cls).values()
+        ),
+        attributes=_entries(_inherited(cls, "Attributes")),
+        notes=_without_math(sections.get("Notes", "")),
+        references=sections.get("References", ""),
+        example=sections.get("Examples", ""),
+        capabilities=capabilities(cls),
+    )
+
+
+def capabilities(cls: Any) -> tuple[str, ...]:
+    """List what a method can do, from the same declarations that make it able to.
+
+    ``_learn`` names weights, validation data and incremental learning; the input declares sparse,
+    missing and categorical data; an engine adds its own through ``extra_capabilities``.
+    """
+    learns = cls.learns
+    found = {
+        "sample_weight": "w" in learns,
+        "validation_data": "val" in learns,
+        "partial_fit": "resume" in learns,
+        "callbacks": "steps" in learns,
+        "sparse": getattr(cls.input, "sparse", False),
+        "missing_values": getattr(cls.input, "missing", False),
+        "categories": getattr(cls.input, "categories", False),
+        "multi_output": cls.multi_output,
+        "probabilities": hasattr(cls, "_proba")
+        or (getattr(cls, "logits", False) and hasattr(cls, "_scores")),
+        "likelihood": hasattr(cls, "_log_likelihood"),
+    }
+    extra = tuple(getattr(cls, "extra_capabilities", ()))
+    return tuple(name for name, has in found.items() if has) + extra
+
+
+def meanings(cls: Any) -> dict[str, str]:
+    """Return what the docstring of any class says of each of its parameters."""
+    return _entries(_sections(cls).get("Parameters", ""))
+
+
+# -- reading numpydoc ---------------------------------------------------------------------------
+
+_UNDERLINE = re.compile(r"^-{3,}\s*$")
+
+
+def _sections(cls: Any) -> dict[str, str]:
+    """Cut the class's own docstring at its underlined titles."""
+    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+    lines = text.splitlines()
+    found: dict[str, list[str]] = {"Head": []}
+    title = "Head"
+    for i, line in enumerate(lines):
+        if i + 1 < len(lines) and _UNDERLINE.match(lines[i + 1]) and line.strip():
+            title = line.strip()
+            found[title] = []
+        elif not (_UNDERLINE.match(line) and i > 0 and lines[i - 1].strip() == title):
+            found[title].append(line)
+    sections = {name: "\n".join(body).strip() for name, body in found.items()}
+    summary, _, description = sections.pop("Head").partition("\n\n")
+    return {"Summary": summary.replace("\n", " "), "Description": description.strip()} | sections
+
+
+def _inherited(cls: Any, title: str) -> str:
+    """Join a section over the class and its ancestors, nearest first."""
+    parts = [
+        _sections(base).get(title, "") for base in cls.__mro__ if base.__module__ != "builtins"
+        and not base.__module__.startswith("sklearn")
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _entries(section: str) -> dict[str, str]:
+    """Read ``name : type`` entries and their indented meanings; the first word on a name stands."""
+    entries: dict[str, str] = {}
+    names: list[str] = []
+    body: list[str] = []
+
+    def close() -> None:
+        for name in names:
+            entries.setdefault(name, inspect.cleandoc("\n".join(body)))
+
+    for line in section.splitlines():
+        if line and not line[0].isspace():
+            close()
+            names = [n.strip() for n in line.partition(":")[0].split(",")]
+            body = []
+        else:
+            body.append(line.strip() if not body else line)
+    close()
+    return entries
+
+
+def complete_docstring(cls: Any) -> str:
+    """Return the class's docstring with the parameters and attributes that it inherits.
+
+    ``help(MLPClassifier)`` then tells all, although each meaning is written once.
+    """
+    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+    sections = _sections(cls)
+    known = set(cls._defaults)
+    for title in ("Parameters", "Attributes"):
+        own = _entries(sections.get(title, ""))
+        more = []
+        for base in cls.__mro__[1:]:
+            if not base.__module__.startswith("sklearn") and base is not object:
+                section = _sections(base).get(title, "")
+                for name, (head, meaning) in _raw_entries(section).items():
+                    if name not in own and (title == "Attributes" or name in known):
+                        own[name] = meaning
+                        more.append(head + "\n" + indent(meaning, "    "))
+        if more and title in sections:
+            text = text.replace(sections[title], "\n".join([sections[title], *more]), 1)
+        elif more:
+            text = _insert_section(text, title, "\n".join(more))
+    return text
+
+
+def _insert_section(text: str, title: str, body: str) -> str:
+    """Put a section before the first of those that follow it in a docstring."""
+    block = f"{title}\n{'-' * len(title)}\n{body}\n\n"
+    following = ("Attributes", "Notes", "References", "Examples")
+    for name in following[following.index(title) + 1 :] if title in following else following:
+        heading = f"\n{name}\n{'-' * len(name)}\n"
+        if heading in text:
+            return text.replace(heading, f"\n{block.rstrip()}\n{heading}", 1)
+    return f"{text.rstrip()}\n\n{block}"
+
+
+def _raw_entries(section: str) -> dict[str, tuple[str, str]]:
+    """Read entries with their heading line: name -> (line, meaning)."""
+    heads = {
+        name.strip(): line
+        for line in section.splitlines()
+        if line and not line[0].isspace()
+        for name in line.partition(":")[0].split(",")
+    }
+    return {
+        name: (name + ("" if ":" not in heads[name] else " :" + heads[name].partition(":")[2]), m)
+        for name, m in _entries(section).items()
+    }
+
+
+_MATH = re.compile(r"^\.\. math::[ ]*(?P<head>.*)\n?(?P<body>(?:(?:[ ]{2,}.*)?\n?)*)", re.MULTILINE)
+
+
+def _equations(text: str) -> tuple[str, ...]:
+    return tuple(
+        inspect.cleandoc((m["head"] + "\n" + m["body"]) if m["head"] else m["body"]).strip()
+        for m in _MATH.finditer(text)
+    )
+
+
+def _without_math(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", _MATH.sub("", text)).strip()
+
+
+# -- for web pages ------------------------------------------------------------------------------
+
+_CARD_STYLE = """
+.zoo-card { max-width: 46rem; margin: .6rem 0; line-height: 1.5; }
+.zoo-card p { margin: 0 0 .5em; }
+.zoo-card .equation { margin: .2em 0 .2em 1em; padding-left: 1.6em; text-indent: -1.6em; line-height: 2.4; }
+.zoo-card .equation math { text-indent: 0; font-size: 1.1em; }
+.zoo-card math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math", "DejaVu Serif", serif; }
+.zoo-card small { opacity: .75; }
+.zoo-card details { margin: .25em 0; }
+.zoo-card summary { cursor: pointer; opacity: .75; }
+.zoo-card details > :not(summary) { margin-left: 1em; }
+.zoo-card dd { margin: 0 0 .3em 1.5em; }
+.zoo-card dd p { margin: 0; }
+.zoo-card dd p:last-child { opacity: .7; font-size: .9em; }
+""".replace("\n", " ")
+_CODE = re.compile(r"(``[^`]+``|:math:`[^`]*`|`[^`]+`)")
+
+
+def prose_html(text: str) -> str:
+    """Write the prose of a docstring as HTML: paragraphs, ``code`` and :math:`x`."""
+    paragraphs = [p for p in re.split(r"\n\s*\n", text.strip()) if p]
+    return "".join(f"<p>{_line_html(p)}</p>" for p in paragraphs)
+
+
+def _line_html(text: str) -> str:
+    pieces = _CODE.split(text)
+    return "".join(
+        f"<code>{escape(piece.strip('`'))}</code>" if piece.startswith("`") else with_mathml(piece)
+        for piece in pieces
+    )

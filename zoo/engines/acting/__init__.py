@@ -1,0 +1,1 @@
+"""Acting in environments: spaces, episodes, replay, and the loop of every agent."""

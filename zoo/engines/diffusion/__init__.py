@@ -1,0 +1,1 @@
+"""Diffusion: schedules of noise and the steps between them."""

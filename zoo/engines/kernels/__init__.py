@@ -1,0 +1,1 @@
+"""Kernel machines: rows of kernel matrices and the solvers of the dual problem."""

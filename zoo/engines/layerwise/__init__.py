@@ -1,0 +1,1 @@
+"""Networks whose pieces learn each for itself."""

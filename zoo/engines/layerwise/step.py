@@ -1,0 +1,102 @@
+"""The training step of networks that compute their gradients piece by piece."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
+from threadpoolctl import ThreadpoolController
+from torch import Tensor, nn
+
+from zoo.engines.neural.trainer import Trainer
+
+
+class LocalTrainer(Trainer):
+    """Let the module fill in its own gradients: ``learn(**x, w) -> loss`` instead of backward.
+
+    w holds the share of each row in the loss; it sums to one. A module of several pieces says
+    ``n_pieces`` and calls ``done(piece)`` when the gradients of one are there.
+    """
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        own = {"gradient_clip": ClipLocally(self.gradient_clip)}
+        return [(name, own.get(name, callback)) for name, callback in super()._default_callbacks]
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Update; piece by piece where the module is trained in pieces.
+
+        A piece is updated as soon as its gradients are there and they are forgotten, so that no more
+        than those of one piece are ever held. That needs that nobody wants to see all of them.
+        """
+        if not self._in_pieces():
+            return super().train_step(batch, **fit_params)
+        self._zero_grad_optimizer()
+        step = self._learned(batch, self._update)
+        if self.gradient_clip is not None:
+            self.module_.clip(self.gradient_clip)
+        self.optimizer_.step()
+        return step
+
+    def _threads(self, X: Any) -> AbstractContextManager[Any]:
+        """Keep to one thread where the step is compiled: around it there is little work to share."""
+        if not getattr(self.module_, "compiled_step", False):
+            return super()._threads(X)
+        one: AbstractContextManager[Any] = ThreadpoolController().limit(limits=1)
+        return one
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Ask the module for its loss and its gradients."""
+        return self._learned(batch)
+
+    def _in_pieces(self) -> bool:
+        return (
+            getattr(self.module_, "n_pieces", 1) > 1
+            and self._optimizers == ["optimizer"]
+            and all(isinstance(c, ClipLocally) for c in self._listeners("on_grad_computed"))
+        )
+
+    def _update(self, piece: Any) -> None:
+        if self.gradient_clip is not None:
+            piece.clip(self.gradient_clip)
+        self.optimizer_.step()
+        for p in piece.parameters():
+            p.grad = None
+
+    def _learned(self, batch: Any, done: Any = None) -> dict[str, Tensor]:
+        self._set_training(True)
+        x, y = unpack_data(batch)
+        w = getattr(batch, "w", None)
+        if self.augment is not None:
+            x, y, w = self._augmented(x, y, w)
+        x = self._cast(x)
+        n = len(next(iter(x.values())))
+        share = torch.full((n,), 1.0 / n, dtype=self.loop_.dtype, device=x["x"].device)
+        if w is not None:
+            w = to_tensor(w, self.device).to(share.dtype)
+            share = w / w.sum()
+        pieces = {} if done is None else {"done": done}
+        with self._unusual():
+            loss = self.module_.learn(**x, w=share, **pieces)
+        return {"loss": loss.detach(), "y_pred": loss.detach()}
+
+
+class ClipLocally(Callback):
+    """Clip the gradients of every separately trained piece by themselves."""
+
+    def __init__(self, largest: float | None) -> None:
+        self.largest = largest
+
+    def on_grad_computed(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Ask the module, which knows its pieces."""
+        net.module_.clip(self.largest)
+
+
+class ItsOwnLoss(nn.Module):
+    """The criterion of a module whose output is its loss."""
+
+    def forward(self, output: Tensor, target: Any) -> Tensor:
+        """Return the output."""
+        return output

@@ -1,0 +1,442 @@
+"""Neural: the scikit-learn side of every torch method.
+
+A leaf says what its network is (``_spec`` gives plain values, ``_module`` builds the network from
+them alone) and, where the default does not do, how X enters (``_prepare``), what is learned
+(``_targets``) and by which loss (``_criterion``). Scaling, validation data, early stopping, device,
+seeding, warm start and persistence are here. torch is imported when a fit begins, not before.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from zoo.contract.estimator import Classifier, Estimator, Regressor, Steps
+from zoo.contract.inputs import n_rows, take
+from zoo.contract.params import (
+    Check,
+    Count,
+    Device,
+    Fixed,
+    NonNegative,
+    OpenFraction,
+    Positive,
+    Search,
+    Seed,
+    Tolerance,
+    Whole,
+)
+from zoo.engines.devices import resolve_device
+
+Optimizer = Literal[
+    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "radam", "adabound"
+]
+Schedule = Literal[
+    "step", "plateau", "exponential", "cosine", "warm_restarts", "noam", "warm_up_cosine"
+]  # fmt: skip
+
+
+def _are_callbacks(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(
+        hasattr(c[1] if isinstance(c, tuple) else c, "on_epoch_end") for c in value
+    )
+
+
+class Neural(Estimator, abstract=True):
+    """A network trained by the one Trainer, held as ``net_`` (a skorch net).
+
+    Parameters
+    ----------
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=200
+        Most passes over the data.
+    batch_size : int, default=200
+        Rows in a batch; fewer rows make one batch.
+    optimizer : str, default="adam"
+        Rule that turns gradients into steps.
+    weight_decay : float, default=0.0
+        Decay of the weights, as the optimizer defines it (decoupled for "adamw").
+    schedule : str or None, default=None
+        How the learning rate changes while training.
+    gradient_clip : float or None, default=None
+        Largest norm of the gradient of a batch.
+    early_stopping : bool, default=False
+        Set ``validation_fraction`` of the rows aside, stop when their loss no longer falls, and keep
+        the best weights. Given ``X_val``, those data are watched instead.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping sets aside.
+    n_iter_no_change : int or None, default=10
+        Stop after this many epochs without a fall of the watched loss (validation where there is
+        any, else training) by more than ``tol``; None never stops.
+    tol : float, default=0.0001
+        Smallest fall that counts.
+    precision : {"input", "float32", "bf16"}, default="input"
+        "input" computes in the precision of X; "bf16" computes matrix products in bfloat16.
+    device : str, default="auto"
+        "auto" takes a GPU when there is one.
+    callbacks : sequence of skorch callbacks, default=()
+        Hooks into the training loop.
+    warm_start : bool, default=False
+        Go on from the fitted weights when fit is called again.
+    verbose : int, default=0
+        1 prints a line an epoch.
+    random_state : int, RandomState or None, default=None
+        Seed of initial weights, order of the rows and every noise.
+
+    Attributes
+    ----------
+    net_ : Trainer
+        The trained skorch net.
+    history_ : dict of arrays
+        What was recorded each epoch; ``pd.DataFrame(history_)`` is a table.
+    n_iter_ : int
+        Epochs trained.
+    spec_ : dict
+        Arguments of the network as fitted.
+    """
+
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu", "early_stopping")
+
+    lr: Annotated[Positive, Search(1e-4, 1e-1, log=True)] = 1e-3
+    max_epochs: Annotated[Count, Fixed("a budget; early stopping finds the length")] = 200
+    batch_size: Annotated[Count, Search(16, 512, log=True)] = 200
+    optimizer: Annotated[Optimizer, Fixed("adam and adamw serve nearly always")] = "adam"
+    weight_decay: Annotated[NonNegative, Search(1e-6, 1e-1, log=True)] = 0.0
+    schedule: Annotated[Schedule | None, Fixed("it belongs to the budget")] = None
+    gradient_clip: Annotated[Positive | None, Fixed("a guard, not a property")] = None
+    early_stopping: Annotated[bool, Fixed("it is a way to spend the budget")] = False
+    validation_fraction: Annotated[OpenFraction, Fixed("it is no property of the model")] = 0.1
+    n_iter_no_change: Annotated[Count | None, Fixed("it sets when to stop")] = 10
+    tol: Tolerance = 1e-4
+    precision: Annotated[
+        Literal["input", "float32", "bf16"], Fixed("it trades digits for time")
+    ] = "input"
+    device: Device = "auto"
+    callbacks: Annotated[
+        Any, Check(_are_callbacks, "a sequence of skorch callbacks"), Fixed("they are code")
+    ] = ()
+    warm_start: Annotated[bool, Fixed("it is a way to call fit")] = False
+    verbose: Annotated[Whole, Fixed("it only prints")] = 0
+    random_state: Seed = None
+
+    # -- what a leaf says -------------------------------------------------------------------------
+
+    def _spec(self, X: Any, y: Any) -> dict[str, Any]:
+        """Return the arguments of ``_module``: plain values read from parameters and data."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its network is")
+
+    @staticmethod
+    def _module(**spec: Any) -> Any:
+        """Build the network from its spec alone."""
+        raise NotImplementedError("a neural method builds its network in _module")
+
+    def _criterion(self) -> Any:
+        """Return the loss: a module ``(output, target) -> one value a row``."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its loss is")
+
+    def _measure(self, X: Any, y: Any, w: np.ndarray | None) -> None:
+        """Set the fitted attributes that ``_prepare`` and ``_targets`` need, such as scales."""
+
+    def _measure_targets(self, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any]:
+        """Return location and scale of the targets of a regression."""
+        return location_scale(y, w)
+
+    def _prepare(self, X: Any) -> Any:
+        """Return X as the network eats it: an array, or a dict of keyword arguments."""
+        return X
+
+    def _inputs(self, X: Any, y: Any) -> Any:
+        """Return what the network eats in training; a conditional one eats y as well."""
+        return self._prepare(X)
+
+    def _targets(self, X: Any, y: Any) -> Any:
+        """Return what the loss compares the output with."""
+        return y
+
+    def _augment(self) -> Any:
+        """Return a transform ``(X, y, w, generator) -> (X, y, w)`` of training batches, or None."""
+        return None
+
+    def _work(self) -> float:
+        """Return the multiplications of one batch; one thread does small work faster than two."""
+        return float("inf")
+
+    # -- learning -----------------------------------------------------------------------------------
+
+    def _precision(self, X: Any) -> np.dtype:
+        return super()._precision(X) if self.precision == "input" else np.dtype(np.float32)
+
+    def _learn(self, X: Any, y: Any, w: Any, val: Any, resume: bool, steps: Steps) -> None:
+        device = resolve_device(self.device, self.dtype_)
+        if not resume:
+            self.seed_ = int(self._random_source().randint(2**31 - 1))
+            self._measure(X, y, w)
+            self.spec_ = self._spec(X, y)
+            self.net_ = self._build_net(device)
+        if val is None and self.early_stopping:
+            X, y, w, val = self._set_aside(X, y, w)
+        if val is not None:
+            val = (self._inputs(val[0], val[1]), self._targets(val[0], val[1]), val[2])
+        net = self.net_
+        net.steps = steps
+        if resume:
+            self._retune(net, val, steps)
+        else:
+            net.set_params(callbacks=self._callbacks(val))
+        train = net.partial_fit if resume else net.fit
+        with threads_for(self._work()):
+            train(self._inputs(X, y), self._targets(X, y), sample_weight=w, val=val)
+        net.steps = None
+        self._record()
+        if net.interrupted_:
+            # After an epoch the weights are a true, if early, fit: an interrupt keeps them.
+            self._fitted_ = self.n_iter_ > 0
+            raise KeyboardInterrupt
+
+    def _build_net(self, device: str) -> Any:
+        import torch
+        from skorch.callbacks import PrintLog
+
+        from zoo.engines.modules.blocks import seeded
+        from zoo.engines.neural.trainer import Trainer
+
+        with seeded(self.seed_):
+            module = self._module(**self.spec_)
+        module = module.to(torch.float64 if self.dtype_ == np.float64 else torch.float32)
+        return Trainer(
+            module,
+            criterion=self._criterion(),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            gradient_clip=self.gradient_clip,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            augment=self._augment(),
+            precision="bf16" if self.precision == "bf16" else None,
+            device=device,
+            seed=self.seed_,
+            verbose=self.verbose,
+            callbacks__print_log=PrintLog() if self.verbose else None,
+        )
+
+    def _callbacks(self, val: Any) -> list[Any]:
+        from skorch.callbacks import EarlyStopping
+
+        callbacks = list(self.callbacks)
+        if self.n_iter_no_change is not None:
+            monitor, load_best = _watched(val)
+            stop = EarlyStopping(
+                monitor=monitor,
+                patience=self.n_iter_no_change,
+                threshold=self.tol,
+                threshold_mode="abs",
+                load_best=load_best,
+                sink=_silent,
+            )
+            callbacks.append(("stop_without_progress", stop))
+        return callbacks
+
+    def _retune(self, net: Any, val: Any, steps: Steps) -> None:
+        """Take over a changed learning rate and decay; the optimizer keeps its state."""
+        callbacks = dict(net.callbacks_)
+        schedule = callbacks.get("schedule")
+        anew = schedule is None or not steps.one_pass or schedule.has_ended()
+        for group in net.optimizer_.param_groups:
+            group["weight_decay"] = self.weight_decay
+            # Within a schedule the rate has fallen already; what changes is its scale.
+            for name in {"lr", "initial_lr"} & group.keys():
+                group[name] = self.lr if anew else group[name] * (self.lr / net.lr)
+        net.lr, net.weight_decay, net.max_epochs = self.lr, self.weight_decay, self.max_epochs
+        if schedule is not None and anew:
+            schedule.restart(net)
+        stop = callbacks.get("stop_without_progress")
+        if stop is not None:
+            stop.monitor, stop.load_best = _watched(val)
+
+    def _set_aside(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
+        rows = np.arange(n_rows(X))
+        labels = y if hasattr(self, "classes_") and _can_be_split(y) else None
+        if len(rows) * self.validation_fraction < 1:
+            raise ValueError(
+                f"{type(self).__name__}: validation_fraction={self.validation_fraction} of "
+                f"{len(rows)} rows is none; give more rows, or early_stopping=False."
+            )
+        train, held = train_test_split(
+            rows, test_size=self.validation_fraction, stratify=labels, random_state=self.seed_
+        )
+
+        def pick(part: np.ndarray, data: Any) -> Any:
+            return None if data is None else take(data, part)
+
+        val = pick(held, X), pick(held, y), pick(held, w)
+        return pick(train, X), pick(train, y), pick(train, w), val
+
+    def _record(self) -> None:
+        history = self.net_.history
+        if history and "train_loss" not in history[-1]:
+            history.pop()  # an epoch that was interrupted is none
+        self.n_iter_ = len(history)
+        names = [
+            name
+            for name, value in (history[-1].items() if self.n_iter_ else ())
+            if name != "batches"
+            and not name.startswith("event_")
+            and np.isscalar(value)
+            and not name.endswith("_best")
+            and not name.endswith("_batch_count")
+        ]
+        self.history_ = {
+            name: np.array([row.get(name, np.nan) for row in history]) for name in names
+        }
+
+    def _forward(self, X: Any) -> np.ndarray:
+        """Run the network on checked X and return its output as an array."""
+        with threads_for(self._work()):
+            output = self.net_.forward_batches(self._prepare(X))
+        return output.float().cpu().numpy() if output.dtype.itemsize == 2 else output.cpu().numpy()
+
+    # -- copies and files ------------------------------------------------------------------------------
+
+    def __copy__(self) -> Any:
+        """Copy with weights of its own, so that a callback's snapshot stays what it was."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(vars(self))
+        if "net_" in vars(self):
+            steps, self.net_.steps = self.net_.steps, None
+            try:
+                twin.net_ = copy.deepcopy(self.net_)
+            finally:
+                self.net_.steps = steps
+        return twin
+
+    def __zoo_state__(self) -> dict[str, Any]:
+        """Return plain values and arrays from which ``__zoo_restore__`` makes an equal estimator.
+
+        Weights and history are kept; the optimizer's state is not, and callbacks are not.
+        """
+        state = dict(vars(self)) | {"callbacks": ()}
+        net = state.pop("net_", None)
+        if net is not None:
+            state["weights_"] = {
+                name: value.detach().cpu().numpy()
+                for name, value in net.module_.state_dict().items()
+            }
+        return state
+
+    def __zoo_restore__(self, state: dict[str, Any]) -> None:
+        """Rebuild the network from ``spec_`` and its weights."""
+        import torch
+
+        weights = state.pop("weights_", None)
+        self.__dict__.update(state)
+        if weights is not None:
+            net = self.net_ = self._build_net(resolve_device("auto", self.dtype_))
+            net.set_params(callbacks=self._callbacks(None))
+            net.initialize()
+            for row in zip(*self.history_.values(), strict=True):
+                net.history.new_epoch()
+                for name, value in zip(self.history_, row, strict=True):
+                    net.history.record(name, value.item())
+            net.module_.load_state_dict(
+                {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+            )
+            net.module_.eval()
+            for name, callback in net.callbacks_:
+                if name == "schedule":  # its place in the schedule went with the optimizer's state
+                    callback.restart(net)
+
+
+# Waking a second thread costs more than this many multiplications do.
+SMALL_WORK = 1e7
+
+
+@contextmanager
+def threads_for(work: float) -> Iterator[None]:
+    """Run small work on one torch thread, and set the number back afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    if work > SMALL_WORK or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _can_be_split(y: Any) -> bool:
+    """Tell whether every class has a row for either side of a stratified split."""
+    return y is not None and y.ndim == 1 and np.bincount(y).min() >= 2
+
+
+def _watched(val: Any) -> tuple[str, bool]:
+    """Return the loss that tells when to stop, and whether its best weights are kept."""
+    return ("train_loss", False) if val is None else ("valid_loss", True)
+
+
+def _silent(*_: Any) -> None:
+    """Take skorch's messages; a module-level function, so that nets pickle."""
+
+
+class NeuralClassifier(Classifier, Neural, abstract=True):
+    """A network that gives one logit a class.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share of the target's probability that is spread over all classes.
+    """
+
+    label_smoothing: Annotated[
+        float, Check(lambda v: 0 <= v < 1, "a number >= 0 and < 1"), Search(0.0, 0.2)
+    ] = 0.0
+
+    def _criterion(self) -> Any:
+        import torch
+
+        return torch.nn.CrossEntropyLoss(
+            reduction="none", label_smoothing=float(self.label_smoothing)
+        )
+
+    def _scores(self, X: Any) -> np.ndarray:
+        return self._forward(X)
+
+
+class NeuralRegressor(Regressor, Neural, abstract=True):
+    """A network that gives one number a target; targets are standardised inside."""
+
+    def _measure(self, X: Any, y: Any, w: np.ndarray | None) -> None:
+        super()._measure(X, y, w)
+        self.y_mean_, self.y_scale_ = self._measure_targets(y, w)
+
+    def _criterion(self) -> Any:
+        import torch
+
+        return torch.nn.MSELoss(reduction="none")
+
+    def _targets(self, X: Any, y: Any) -> Any:
+        scaled = (y - self.y_mean_) / self.y_scale_
+        return scaled if scaled.ndim == 2 else scaled[:, None]
+
+    def _output(self, X: Any) -> np.ndarray:
+        output = self._forward(X) * self.y_scale_ + self.y_mean_
+        return output[:, 0] if np.ndim(self.y_mean_) == 0 else output
+
+
+def location_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted mean and standard deviation of each column; constant columns get 1."""
+    mean = np.average(X, axis=0, weights=w)
+    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
+    # The sum behind the mean rounds, so a constant column may seem to have a spread.
+    constant = (X.max(axis=0) == X.min(axis=0)) | (
+        scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    )
+    return mean.astype(X.dtype), np.where(constant, 1, scale).astype(X.dtype)

@@ -1,0 +1,1 @@
+"""What networks on series share."""

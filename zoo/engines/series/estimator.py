@@ -1,0 +1,162 @@
+"""What every network on series shares: scaling by mask, and targets at every step."""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.validation import check_array
+
+from zoo.contract.estimator import Classifier
+from zoo.contract.inputs import Input, Series
+from zoo.contract.params import Fixed
+from zoo.engines.neural.estimator import Neural, location_scale
+
+
+class OnSeries(Neural, abstract=True):
+    """A network on series, giving one answer a series or one a time step.
+
+    Parameters
+    ----------
+    sequence_output : bool, default=False
+        Learn a target for every time step: y is (n, time), or a list of arrays as long as the series,
+        and so is the prediction.
+
+    Attributes
+    ----------
+    x_mean_, x_scale_ : arrays of shape (channels, 1)
+        Location and scale of each channel over the true time points.
+    n_channels_in_ : int
+        Channels of a series.
+    """
+
+    input: ClassVar[Input] = Series()
+
+    sequence_output: Annotated[bool, Fixed("it says what y is")] = False
+
+    # -- X: scaled by mask ----------------------------------------------------------------------------
+
+    def _measure(self, X: dict[str, np.ndarray], y: Any, w: np.ndarray | None) -> None:
+        super()._measure(X, y, w)
+        x, true = X["x"], _true_steps(X)
+        weight = true if w is None else true * w[:, None]
+        total = weight.sum()
+        mean = np.einsum("nt,nct->c", weight, x)[:, None] / total
+        spread = np.einsum("nt,nct->c", weight, (x - mean) ** 2)[:, None] / total
+        self.x_mean_ = mean.astype(x.dtype)
+        outside = (true == 0)[:, None]
+        most = np.where(outside, -np.inf, x).max(axis=(0, 2))
+        least = np.where(outside, np.inf, x).min(axis=(0, 2))
+        constant = (most == least)[:, None] | (spread <= 1e-20 * mean**2)
+        self.x_scale_ = np.sqrt(np.where(constant, 1, spread)).astype(x.dtype)
+
+    def _prepare(self, X: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        x = (X["x"] - self.x_mean_) / self.x_scale_
+        return {"x": x * _true_steps(X)[:, None], "lengths": X["lengths"]}
+
+    # -- y: one a series, or one a step -----------------------------------------------------------------
+
+    def _check_y(self, y: Any, n: int) -> Any:
+        if not self.sequence_output:
+            return super()._check_y(y, n)
+        if len(y) != n:
+            raise ValueError(f"y has {len(y)} rows, but X has {n} series; give one target series each.")
+        rows = np.empty(n, dtype=object)
+        for i, row in enumerate(y):
+            rows[i] = np.asarray(row)
+            if rows[i].ndim != 1 or len(rows[i]) == 0:
+                raise ValueError(
+                    f"row {i} of y has shape {rows[i].shape}; with sequence_output=True each row of y "
+                    "is 1-D, one target a time step."
+                )
+            if not isinstance(self, Classifier):
+                rows[i] = check_array(rows[i], ensure_2d=False, dtype=self.dtype_, input_name="y")
+        if isinstance(self, Classifier):
+            every = np.concatenate(list(rows))
+            super()._check_y(every, len(every))
+        return rows
+
+    def _encode_y(
+        self, y: Any, w: Any, *, resume: bool, classes: Any = None, name: str = "y"
+    ) -> tuple[Any, Any]:
+        if not self.sequence_output:
+            return super()._encode_y(y, w, resume=resume, classes=classes, name=name)
+        if not isinstance(self, Classifier):
+            return _pad_targets(list(y), np.nan), w
+        if self.class_weight is not None:
+            raise ValueError(
+                "class_weight weighs series, but with sequence_output=True the classes belong to "
+                "steps; leave class_weight at None."
+            )
+        ends = np.cumsum([len(row) for row in y])[:-1]
+        every = np.concatenate(list(y))
+        numbers = super()._encode_y(every, None, resume=resume, classes=classes, name=name)[0]
+        return _pad_targets(np.split(np.asarray(numbers), ends), -1), w
+
+    def _measure_targets(self, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any]:
+        if not self.sequence_output:
+            return super()._measure_targets(y, w)
+        true = ~np.isnan(y)
+        weight = None if w is None else np.broadcast_to(w[:, None], y.shape)[true]
+        return location_scale(y[true], weight)
+
+    def _targets(self, X: dict[str, np.ndarray], y: Any) -> Any:
+        if not self.sequence_output:
+            return super()._targets(X, y)
+        steps = (y >= 0 if y.dtype.kind == "i" else ~np.isnan(y)).sum(axis=1)
+        if (steps != X["lengths"]).any():
+            i = int((steps != X["lengths"]).argmax())
+            raise ValueError(
+                f"row {i} of y has {steps[i]} steps, but series {i} of X has {X['lengths'][i]}; give "
+                "one target a time step."
+            )
+        return super()._targets(X, y)
+
+    def _criterion(self) -> Any:
+        if not self.sequence_output:
+            return super()._criterion()
+        from zoo.engines.modules.recurrent import StepLoss
+
+        return StepLoss(float(getattr(self, "label_smoothing", 0.0)))
+
+    def _output(self, X: dict[str, np.ndarray]) -> np.ndarray:
+        if not self.sequence_output:
+            return super()._output(X)
+        return self._forward(X)[..., 0] * self.y_scale_ + self.y_mean_
+
+    def predict(self, X: Any) -> Any:
+        """Return the answer for each series: (n,), or one a time step with ``sequence_output``.
+
+        Series of unequal lengths give a list of arrays.
+        """
+        answer = super().predict(X)
+        if not self.sequence_output:
+            return answer
+        lengths = self._checked(X)["lengths"]
+        if (lengths == answer.shape[1]).all():
+            return answer
+        return [row[:t] for row, t in zip(answer, lengths, strict=True)]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return accuracy or R^2, over the time steps with ``sequence_output``."""
+        if not self.sequence_output:
+            return float(super().score(X, y, sample_weight))
+        predicted = list(self.predict(X))
+        weight = None
+        if sample_weight is not None:
+            weight = np.repeat(sample_weight, [len(row) for row in predicted])
+        truth = np.concatenate([np.asarray(row) for row in y])
+        metric = accuracy_score if isinstance(self, Classifier) else r2_score
+        return float(metric(truth, np.concatenate(predicted), sample_weight=weight))
+
+
+def _true_steps(X: dict[str, np.ndarray]) -> np.ndarray:
+    """Mark the time points that are no padding, (n, time)."""
+    x = X["x"]
+    return (np.arange(x.shape[2]) < X["lengths"][:, None]).astype(x.dtype)
+
+
+def _pad_targets(rows: list[np.ndarray], padding: float) -> np.ndarray:
+    out = np.full((len(rows), max(map(len, rows))), padding, dtype=rows[0].dtype)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return out

@@ -1,0 +1,1 @@
+"""Trees: bins, two growers, and models of grown trees."""
