@@ -8,6 +8,7 @@ from zoo.contract.estimator import Regressor
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Device, Fixed, Positive
 from zoo.engines.linear import least_squares as ls
+from zoo.engines.linear import left_out
 from zoo.engines.linear.splits import Splits, splits_of
 
 
@@ -88,18 +89,31 @@ class RidgeCV(Regressor):
         if not alphas.size:
             raise ValueError("RidgeCV: alphas is empty; give at least one penalty.")
         design = ls.design_on(self, X, Y, w)
+        found = left_out.decompose(design, alphas)
+        errors = np.zeros((len(alphas), Y.shape[1]))
         if self.cv is None:
-            errors, solution = ls.leave_one_out(design, alphas)
+            share = ls.on_host(design.shares(slice(None)))
+
+            def take(rows: np.ndarray, e: np.ndarray) -> None:
+                errors[:] += np.einsum("i,iat->at", share[rows], e**2)
+
+            found.leave_one_out(alphas, take)
         else:
             splits = splits_of("RidgeCV", self.cv, X, y, self._kept)
-            errors, solution = ls.leave_parts_out(design, alphas, splits)
+
+            def take(rows: np.ndarray, e: np.ndarray) -> None:
+                share = ls.on_host(design.shares(rows)) / len(splits)
+                errors[:] += np.einsum("i,iat->at", share, e**2)
+
+            found.leave_parts_out(alphas, splits, take)
         each = self.alpha_per_target and Y.shape[1] > 1
         scores = -errors if each else -errors.mean(axis=1)
         best = scores.argmax(axis=0)
         self.scores_ = scores
         self.best_score_ = scores[best, np.arange(Y.shape[1])] if each else float(scores[best])
         self.alpha_ = alphas[best] if each else float(alphas[best])
-        beta = solution(np.broadcast_to(alphas[best], Y.shape[1]))
+        beta = found.solve(np.broadcast_to(alphas[best], Y.shape[1]))
+        beta = ls.on_host(beta).astype(X.dtype, copy=False)
         self.coef_, self.intercept_ = ls.coefficients(design, beta, y.ndim)
 
     def _output(self, X: Any) -> np.ndarray:

@@ -249,6 +249,13 @@ class Design:
             self._centre()
         return self.rooted(self.X), self.rooted(self.Y)
 
+    def in_double(self):
+        """The same problem in float64, or None where it is that already or lies on a device."""
+        if self.xp is not np or _eps(self.mean) < 1e-10:
+            return None
+        X, Y, w = (a if a is None else a.astype(np.float64) for a in (self.X, self.given_y, self.w))
+        return Design(X, Y, w, self.intercept)
+
     def put(self, a):
         """The numpy array a where X is."""
         return a if self.xp is np else self.xp.asarray(np.ascontiguousarray(a)).to(self.Y)
@@ -503,116 +510,6 @@ def solve_wide(design):
     V, v = V[:, kept], v[kept]
     dual = V @ ((V.T @ design.rooted(design.Y)) / v[:, None])
     return design.from_dual(dual), rank, np.zeros((d, 0), on_host(v).dtype)
-
-
-def leave_one_out(design, alphas):
-    """Mean squared error of every row left out alone, (alphas, targets); and alpha -> solution.
-
-    Exact, from one eigendecomposition: e_i / (1 - h_i).
-    """
-    n, put = design.n, design.put
-    part = np.full(n, 1 / n, alphas.dtype) if design.w is None else on_host(design.w) / design.total
-    own = part if design.intercept else 0 * part
-    part, own = put(part), put(own)
-    errors = np.zeros((len(alphas), design.Y.shape[1]), alphas.dtype)
-    a = put(alphas)
-    if design.d <= n:
-        gram, cross = design.equations()
-        s, V = eigh(gram)
-        s = s.clip(0)
-        c = V.T @ cross
-        shrink = 1 / (s[:, None] + a)
-        weights, Y = design.w, design.Y
-        for rows in design.blocks(design.d):
-            Q = design.X[rows] @ V - design.mean @ V
-            h = own[rows, None] + ((Q * Q) @ shrink) * (1 if weights is None else weights[rows, None])
-            for t in range(Y.shape[1]):
-                r = Y[rows, t][:, None] - Q @ (c[:, t][:, None] * shrink)
-                errors[:, t] += on_host(part[rows] @ (r / (1 - h)) ** 2)
-        return errors, lambda alpha: V @ (c / (s[:, None] + put(alpha)))
-    s, U = eigh(design.dual())
-    s = s.clip(0)
-    Z = design.rooted(design.Y)
-    c = U.T @ Z
-    left = a / (s[:, None] + a)
-    # 1 - h and the residual are both made of alpha / (s + alpha): nothing cancels
-    room = (U * U) @ left - own[:, None]
-    for t in range(Z.shape[1]):
-        r = U @ (c[:, t][:, None] * left)
-        r = r if design.w is None else r / design.rooted(r * 0 + 1)
-        errors[:, t] = on_host(part @ (r / room) ** 2)
-    return errors, lambda alpha: design.from_dual(U @ (c / (s[:, None] + put(alpha))))
-
-
-def leave_parts_out(design, alphas, splits):
-    """As above for pairs (train, test) of row numbers; a split counts as much as another.
-
-    Where a test part is what its training part lacks, the equations of the training part are those
-    of all rows less those of the test part, all about the common mean.
-    """
-    if design.d > design.n:
-        return _leave_parts_out_of_wide(design, alphas, splits)
-    put = design.put
-    gram, cross = design.equations()
-    everything = gram, cross, 0 * design.mean, 0 * design.y_mean, design.total
-    errors = np.zeros((len(alphas), design.Y.shape[1]), alphas.dtype)
-    a = put(alphas)
-    for train, test in splits:
-        if is_rest(train, test, design.n):
-            moments = [p - q for p, q in zip(everything, design.moments(test), strict=True)]
-        else:
-            moments = design.moments(train)
-        G, c, mx, my, total = moments
-        if design.intercept:
-            G, c = G - _outer(mx, mx) / total, c - _outer(mx, my) / total
-            mx, my = mx / total, my / total
-        else:
-            mx, my = 0 * mx, 0 * my
-        s, V = eigh(G)
-        z = V.T @ c
-        shrink = 1 / (s.clip(0)[:, None] + a)
-        X, Y, part = design.X[test], design.Y[test], design.shares(test) / len(splits)
-        for t in range(Y.shape[1]):
-            B = V @ (z[:, t][:, None] * shrink)
-            r = Y[:, t][:, None] - my[t] - (X @ B - (design.mean + mx) @ B)
-            errors[:, t] += on_host(part @ r**2)
-    s, V = eigh(gram)
-    c = V.T @ cross
-    return errors, lambda alpha: V @ (c / (s.clip(0)[:, None] + put(alpha)))
-
-
-def _leave_parts_out_of_wide(design, alphas, splits):
-    """Wide X: every part through its rows' n x n products, made once."""
-    whole = Design(design.X, design.Y, None, False)
-    whole._mean = design.mean
-    K, put = whole.dual(), design.put
-    a = put(alphas)
-    errors = np.zeros((len(alphas), design.Y.shape[1]), alphas.dtype)
-    for train, test in splits:
-        v = design.shares(train)
-        share = v if design.intercept else 0 * v
-        A, B = K[train][:, train], K[test][:, train]
-        m = A @ share
-        A = A - m - m[:, None] + share @ m
-        B = B - m - (B @ share)[:, None] + share @ m
-        y0 = share @ design.Y[train]
-        # weights as they are, not their shares: alpha is beside the sum of squares
-        root = (v * (len(train) if design.w is None else float(design.w[train].sum()))) ** 0.5
-        s, U = eigh(A * root * root[:, None])
-        z = U.T @ ((design.Y[train] - y0) * root[:, None])
-        shrink = 1 / (s.clip(0)[:, None] + a)
-        part = design.shares(test) / len(splits)
-        for t in range(design.Y.shape[1]):
-            dual = (U @ (z[:, t][:, None] * shrink)) * root[:, None]
-            r = design.Y[test][:, t][:, None] - y0[t] - B @ dual
-            errors[:, t] += on_host(part @ r**2)
-    return errors, leave_one_out(design, alphas[:1])[1]
-
-
-def is_rest(train, test, n):
-    """Whether train and test together are each row once."""
-    times = np.bincount(np.concatenate([train, test]), minlength=n)
-    return bool((times == 1).all())
 
 
 def largest_eigenvalue(product, d, dtype, sweeps=50):
