@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.datasets import make_regression
 from sklearn.linear_model import RidgeCV as Oracle
 from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut, ShuffleSplit, TimeSeriesSplit
 
@@ -177,3 +178,10 @@ def test_rows_of_weight_nothing_keep_their_numbers():
     a = RidgeCV(alphas=ALPHAS, cv=pairs).fit(X, y, w)
     b = RidgeCV(alphas=ALPHAS, cv=left).fit(X[w > 0], y[w > 0])
     np.testing.assert_allclose(a.scores_, b.scores_, rtol=1e-10)
+
+
+def test_leave_one_out_of_wide_float32_is_no_rounding():
+    X, y = make_regression(30, 80, noise=10, bias=10, random_state=0)
+    m = RidgeCV().fit((100 * X).astype(np.float32), y.astype(np.float32))
+    np.testing.assert_allclose(m.best_score_, RidgeCV().fit(100 * X, y).best_score_, rtol=1e-4)
+    assert m.coef_.dtype == np.float32

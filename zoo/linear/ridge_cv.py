@@ -88,6 +88,8 @@ class RidgeCV(Regressor):
         alphas = np.asarray(self.alphas, dtype=X.dtype)
         if not alphas.size:
             raise ValueError("RidgeCV: alphas is empty; give at least one penalty.")
+        if self.cv is None and len(y) == 1:
+            raise ValueError("RidgeCV: n_samples=1 leaves no row to learn from when it is left out; give more.")
         design = ls.design_on(self, X, Y, w)
         found = left_out.decompose(design, alphas)
         errors = np.zeros((len(alphas), Y.shape[1]))

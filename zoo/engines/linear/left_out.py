@@ -217,7 +217,8 @@ def _leave_out(design, alphas, train, test, take):
     part = part.in_double() or part
     found = ByRows.of_matrix(part)
     X, Y = design.X[test], design.given_y[test]
-    errors = [on_host(Y - part.y_mean - (X - part.x_mean) @ found.solve(np.full(Y.shape[1], a))) for a in alphas]
+    Z, k = X - part.x_mean, Y.shape[1]
+    errors = [on_host(Y - part.y_mean - Z @ found.solve(np.full(k, a))) for a in alphas]
     take(test, np.stack(errors, axis=1))
 
 
