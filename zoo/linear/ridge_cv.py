@@ -89,7 +89,7 @@ class RidgeCV(Regressor):
         if not alphas.size:
             raise ValueError("RidgeCV: alphas is empty; give at least one penalty.")
         if self.cv is None and len(y) == 1:
-            raise ValueError("RidgeCV: n_samples=1 leaves no row to learn from when it is left out; give more.")
+            raise ValueError("RidgeCV: n_samples=1 leaves no row to learn from; give more rows.")
         design = ls.design_on(self, X, Y, w)
         found = left_out.decompose(design, alphas)
         errors = np.zeros((len(alphas), Y.shape[1]))
