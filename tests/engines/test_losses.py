@@ -101,6 +101,18 @@ def test_a_weight_of_two_is_the_row_twice():
         np.testing.assert_allclose(loss.initial(y, k), loss.initial(np.repeat(y, k)))
 
 
+def test_a_weighted_quantile_that_falls_between_two_rows_is_the_lower():
+    y = np.array([3.0, 1.0, 2.0, 4.0])
+    # Half of the weight lies at or below 2, exactly.
+    assert weighted_quantile(y, 0.5) == 2.0
+    assert weighted_quantile(y, 0.5, [1.0, 3.0, 2.0, 4.0]) == 2.0
+    assert weighted_quantile(y, 0.25, [1.0, 1.0, 1.0, 1.0]) == 1.0
+    assert weighted_quantile(y, 0.5 + 1e-9) == 3.0
+    assert weighted_quantile(y, 0.7, np.full(4, 0.1)) == 3.0
+    assert weighted_quantile(y, 0.0) == 1.0
+    assert weighted_quantile(y, 1.0) == 4.0
+
+
 def test_huber_joins_its_parts_and_quantile_generalises_absolute():
     s = np.array([0.0])
     h = Huber(0.7)

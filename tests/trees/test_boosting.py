@@ -348,3 +348,38 @@ def test_early_stopping_holds_rows_out(friedman, labels):
     if not labels:
         with pytest.raises(ValueError, match="1 rows are too few to hold out"):
             make(**kw).fit(X[:1], y[:1])
+
+
+def test_validation_weights_weigh_the_loss_that_is_watched():
+    X, y = make_friedman1(300, random_state=0)
+    v = np.random.RandomState(0).uniform(0.1, 3, 100)
+    kw = {"X_val": X[200:], "y_val": y[200:], "sample_weight_val": v}
+    m = BoostingRegressor(n_estimators=6).fit(X[:200], y[:200], **kw)
+    half_squares = [np.average((y[200:] - p) ** 2 / 2, weights=v) for p in m.staged_predict(X[200:])]
+    np.testing.assert_allclose(m.history_["valid_loss"], half_squares)
+    assert abs(m.history_["valid_loss"][-1] / np.mean((y[200:] - m.predict(X[200:])) ** 2 / 2) - 1) > 1e-3
+
+
+def test_weights_of_rows_held_out_weigh_the_loss_that_is_watched():
+    # Rows of weight 1e-9 are noise: a loss that counted them would not fall.
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(400, 2))
+    w = np.tile([1.0, 1e-9], 200)
+    y = np.where(w == 1.0, X[:, 0], 100 * rng.standard_normal(400))
+    m = BoostingRegressor(n_estimators=40, n_iter_no_change=40, random_state=0).fit(X, y, sample_weight=w)
+    assert m.history_["valid_loss"].min() < 1e-3
+
+
+def test_a_warm_start_never_takes_rounds_away():
+    X, y = make_friedman1(100, random_state=0)
+    m = BoostingRegressor(n_estimators=5, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="n_estimators=3, but 5 are there"):
+        m.set_params(n_estimators=3).fit(X, y)
+    assert m.n_iter_ == 5
+
+
+def test_a_split_that_gains_no_more_than_gamma_is_refused():
+    # As in the libraries of boosting: a leaf costs gamma, and one that gains nothing is not worth it.
+    X = np.repeat([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 12, axis=0)
+    m = BoostingClassifier(n_estimators=3).fit(X, np.repeat([0, 1, 1, 0], 12))
+    assert (m.model_["feature"] < 0).all()

@@ -220,3 +220,66 @@ def test_shapley_values_of_several_columns_add_up_to_their_probabilities():
     e = m.shap_values(X[:20])
     p = np.hstack(m.predict_proba(X[:20]))
     np.testing.assert_allclose(e.values.sum(axis=1) + e.base, p, atol=1e-12)
+
+
+def strided_forms(a):
+    """Give arrays equal to ``a`` that lie in memory in other ways."""
+    wide = np.full((len(a), *a.shape[1:], 3), np.pi)
+    wide[..., 1] = a
+    read_only = a.copy()
+    read_only.flags.writeable = False
+    return {
+        "a piece of a wider array": wide[..., 1],
+        "every second": np.repeat(a, 2, axis=0)[::2],
+        "reversed": a[::-1].copy()[::-1],
+        "Fortran order": np.asfortranarray(a),
+        "read only": read_only,
+    }
+
+
+@pytest.mark.parametrize("criterion", ["squared_error", "poisson", "absolute_error"])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_how_arrays_lie_in_memory_changes_nothing(criterion, targets):
+    rng = np.random.RandomState(0)
+    X, y, w = rng.uniform(size=(90, 3)), rng.uniform(size=(90, targets)), rng.uniform(0.5, 2, 90)
+    y = y[:, 0] if targets == 1 else y
+    tree = DecisionTreeRegressor(criterion=criterion, min_samples_leaf=3, random_state=0)
+    want = tree.fit(X, y, sample_weight=w).predict(X)
+    for kind, own in strided_forms(X).items():
+        np.testing.assert_array_equal(tree.fit(own, y, sample_weight=w).predict(own), want, err_msg=kind)
+    for kind, own in strided_forms(y).items():
+        np.testing.assert_array_equal(tree.fit(X, own, sample_weight=w).predict(X), want, err_msg=kind)
+    for kind, own in strided_forms(w).items():
+        np.testing.assert_array_equal(tree.fit(X, y, sample_weight=own).predict(X), want, err_msg=kind)
+
+
+XOR = np.repeat([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 12, axis=0)
+EITHER = np.repeat([0, 1, 1, 0], 12)
+
+
+@pytest.mark.parametrize("rows", ["few", "sorted", "counted"])
+@pytest.mark.parametrize("options", [
+    {}, {"criterion": "entropy"}, {"max_features": 1}, {"max_leaf_nodes": 4}, {"splitter": "random"},
+])  # fmt: skip
+def test_a_cut_that_gains_nothing_is_made_where_none_gains(rows, options):
+    # Of XOR each column tells nothing; of both sides of any cut the other column tells all.
+    X, y = XOR[::6] if rows == "few" else np.tile(XOR, (20, 1)), EITHER
+    y = y[::6] if rows == "few" else np.tile(y, 20)
+    more = {"max_bins": 16, "categorical_features": [0]} if rows == "counted" else {}
+    tree = DecisionTreeClassifier(random_state=0, **more, **options).fit(X, y)
+    assert tree.score(X, y) == 1.0
+    assert (tree.model_["gain"] >= 0).all()
+    assert tree.get_n_leaves() <= 5  # no cut below what is pure
+
+
+@pytest.mark.parametrize("criterion", ["squared_error", "absolute_error", "poisson"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_regression_learns_xor(criterion, weighted):
+    w = np.tile([0.3, 0.7, 1.1], 16) if weighted else None
+    tree = DecisionTreeRegressor(criterion=criterion).fit(XOR, EITHER + 0.5, sample_weight=w)
+    np.testing.assert_allclose(tree.predict(XOR), EITHER + 0.5)
+
+
+def test_a_least_fall_of_the_impurity_refuses_cuts_that_gain_less():
+    tree = DecisionTreeClassifier(min_impurity_decrease=1e-6).fit(XOR, EITHER)
+    assert tree.get_n_leaves() == 1

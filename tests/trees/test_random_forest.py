@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import ensemble
 from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1
+from sklearn.metrics import r2_score
 
 from zoo.engines.trees import model
 from zoo.trees.random_forest import RandomForestClassifier, RandomForestRegressor
@@ -122,3 +123,56 @@ def test_out_of_bag_probabilities_are_the_mean_over_trees_that_did_not_see_the_r
     p = (values * out).sum(axis=1) / out.sum(axis=1)
     np.testing.assert_allclose(m.oob_decision_function_[:, -p.shape[1] :], p)
     assert m.oob_score_ == (m.oob_decision_function_.argmax(axis=1) == y).mean()
+
+
+def test_a_forest_without_bootstrap_learns_xor():
+    X = np.repeat([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 12, axis=0)
+    y = np.repeat([0, 1, 1, 0], 12)
+    m = RandomForestClassifier(n_estimators=5, bootstrap=False, random_state=0).fit(X, y)
+    assert m.score(X, y) == 1.0
+
+
+def test_targets_may_be_a_view_of_a_wider_array():
+    D = np.random.RandomState(0).uniform(size=(200, 3))
+    D[:, 2] = D[:, 0]
+    m = RandomForestRegressor(n_estimators=5, random_state=0)
+    want = m.fit(D[:, :2], D[:, 2].copy()).predict(D[:, :2])
+    np.testing.assert_array_equal(m.fit(D[:, :2], D[:, 2]).predict(D[:, :2]), want)
+
+
+def test_out_of_bag_scores_are_weighted():
+    X, y = make_friedman1(150, random_state=0)
+    w = np.random.RandomState(0).uniform(0.1, 3, 150)
+    m = RandomForestRegressor(oob_score=True, random_state=0).fit(X, y, sample_weight=w)
+    assert m.oob_score_ == r2_score(y, m.oob_prediction_, sample_weight=w)
+    assert m.oob_score_ != r2_score(y, m.oob_prediction_)
+    labels = (y + np.random.RandomState(1).standard_normal(150) > 14).astype(int)
+    m = RandomForestClassifier(oob_score=True, random_state=0).fit(X, labels, sample_weight=w)
+    right = m.oob_decision_function_.argmax(axis=1) == labels
+    assert m.oob_score_ == np.average(right, weights=w)
+    assert m.oob_score_ != right.mean()
+
+
+@pytest.mark.parametrize("make", [RandomForestClassifier, RandomForestRegressor])
+def test_rows_that_every_tree_drew_are_told(make):
+    X, y = make_friedman1(60, random_state=0)
+    with pytest.warns(UserWarning, match="of 60 rows were drawn by every tree"):
+        m = make(n_estimators=2, oob_score=True, random_state=0).fit(X, y > 14)
+    assert np.isfinite(m.oob_score_)
+    with pytest.raises(ValueError, match="drawn by every tree"):
+        make(n_estimators=1, oob_score=True, random_state=0).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_a_warm_start_never_takes_trees_away():
+    X, y = make_friedman1(60, random_state=0)
+    m = RandomForestRegressor(n_estimators=5, warm_start=True, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="n_estimators=3, but 5 are there"):
+        m.set_params(n_estimators=3).fit(X, y)
+    assert len(m.model_["root"]) == 5
+    m.set_params(n_estimators=5).fit(X, y)
+    assert len(m.model_["root"]) == 5
+
+
+def test_max_samples_without_bootstrap_is_refused():
+    with pytest.raises(ValueError, match=r"max_samples=0\.5"):
+        RandomForestRegressor(bootstrap=False, max_samples=0.5).fit([[0.0], [1.0]], [0.0, 1.0])

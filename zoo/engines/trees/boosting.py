@@ -25,6 +25,7 @@ from zoo.engines.trees.columns import (
     find_categories,
     monotone_directions,
 )
+from zoo.engines.trees.forest import still_to_grow
 from zoo.engines.trees.portable import Portable, check_trees, demand
 
 Leaves = Annotated[int, Interval(2, None), Search(4, 256, log=True)]
@@ -54,7 +55,7 @@ class Boosting(Portable, abstract=True):
     reg_lambda, reg_alpha : float, default=1.0 and 0.0
         Penalty on squares and on absolute values of the leaves.
     gamma : float, default=0.0
-        Penalty on each leaf: a split must gain more.
+        Penalty on each leaf: a split must gain more, so that 0 refuses one that gains nothing.
     subsample, colsample_bytree, colsample_bynode : float, default=1.0
         Share of the rows and columns that a tree sees, and of the columns that a node may try.
     goss : (float, float) or None, default=None
@@ -191,7 +192,7 @@ class Boosting(Portable, abstract=True):
                 bins.n_bins[j] = len(self.codes_[j])
         codes = _model._codes(self.codes_, is_cat)
         done = len(self.model_["root"]) // n_scores
-        rounds = self.n_estimators - done if resume and self.warm_start else self.n_estimators
+        rounds = still_to_grow(self, done, resume)
         threads = _rounds.n_threads(self.n_jobs, len(X))
         renew = getattr(loss, "quantile", 0.5) if loss.name in ("absolute", "quantile") else None
         unit = unit and w is None and self.goss is None
@@ -217,7 +218,7 @@ class Boosting(Portable, abstract=True):
         if done:
             _model.add_predictions(self.model_, codes, X, scores, self.n_jobs)
         with grower:
-            for _ in steps(max(rounds, 0), "round"):
+            for _ in steps(rounds, "round"):
                 for k in range(n_scores):
                     rows = features = None
                     if self.subsample < 1:

@@ -84,7 +84,8 @@ class Targets(NamedTuple):
 
 def regression_targets(y, criterion, name):
     """Targets of a regression: centred for squares, as they are for Poisson."""
-    Y = np.asarray(y, np.float64).reshape(len(y), -1)
+    # Kernels read targets by address: a view of another array is copied.
+    Y = np.ascontiguousarray(y, np.float64).reshape(len(y), -1)
     if criterion == "poisson" and (Y.min() < 0 or Y.max() <= 0):
         raise ValueError(
             f"{name}: criterion='poisson' needs y >= 0 with a positive sum, but y lies between "
@@ -143,6 +144,7 @@ def _scales(targets, w, m):
 
 def grow(plot, targets, w, rules):
     """Grow one tree on the rows of positive weight."""
+    w = np.ascontiguousarray(w, np.float64)
     if targets.criterion == records.ABSOLUTE:
         return _grow_medians(plot, targets, w, rules)
     p = plot.codes.shape[1]

@@ -1,5 +1,6 @@
 """Trees grown to purity, one or many: what decision trees and forests share."""
 
+import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, ClassVar, Literal
@@ -167,6 +168,18 @@ class Growing(Portable, abstract=True):
         return leaves if hasattr(self, "n_estimators") else leaves[:, 0]
 
 
+def still_to_grow(estimator, done, resume):
+    """How many trees (rounds) a fit has to add to those that are done."""
+    if not (resume and estimator.warm_start):
+        return estimator.n_estimators
+    if estimator.n_estimators < done:
+        raise ValueError(
+            f"{type(estimator).__name__}: n_estimators={estimator.n_estimators}, but {done} are there and "
+            "warm_start=True only adds; give as many or more, or fit with warm_start=False."
+        )
+    return estimator.n_estimators - done
+
+
 def _in_turn(make, seeds, threads):
     """Yield make(seed) in order; threads work a little ahead, so that a stop wastes few."""
     if threads == 1:
@@ -266,6 +279,11 @@ class Forest(Growing, abstract=True):
                 f"{type(self).__name__}: oob_score needs bootstrap=True, since without it no row "
                 "is left out; set one of them."
             )
+        if self.max_samples is not None and not self.bootstrap:
+            raise ValueError(
+                f"{type(self).__name__}: max_samples={self.max_samples!r} says how many rows a "
+                "bootstrap draws, but bootstrap=False; set one of them."
+            )
         rng = self._random_source()
         n, p = X.shape
         plot, targets = self._prepare(X, y, w)
@@ -275,8 +293,8 @@ class Forest(Growing, abstract=True):
             self.feature_importances_ = np.zeros(p)
             self.seeds_, self.n_drawn_ = np.empty(0, np.int64), np.empty(0, np.int64)
         done = len(self.seeds_)
-        more = self.n_estimators - done if resume and self.warm_start else self.n_estimators
-        seeds = rng.randint(2**31 - 1, size=done + max(more, 0))[done:]
+        more = still_to_grow(self, done, resume)
+        seeds = rng.randint(2**31 - 1, size=done + more)[done:]
         self.n_samples_fit_, m = n, self._n_drawn(n)
 
         def one(seed):
@@ -300,7 +318,7 @@ class Forest(Growing, abstract=True):
         self.seeds_ = np.concatenate([self.seeds_, seeds[: len(shares)]]).astype(np.int64)
         self.n_drawn_ = np.append(self.n_drawn_, np.full(len(shares), m))
         if self.oob_score:
-            self._set_oob(X, y, self._out_of_bag(X), w)
+            self._set_oob(X, y, self._voted_out_of_bag(X), w)
 
     def _out_of_bag(self, X):
         """Mean over the trees that did not see a row, (n, v); nan where all saw it."""
@@ -318,6 +336,24 @@ class Forest(Growing, abstract=True):
             seen += out
         with np.errstate(invalid="ignore"):
             return total / seen[:, None]
+
+    def _voted_out_of_bag(self, X):
+        """``_out_of_bag``, which warns of rows that no tree left out and fails where no row was."""
+        out = self._out_of_bag(X)
+        silent = int(np.isnan(out[:, 0]).sum())
+        if silent == len(out):
+            raise ValueError(
+                f"{type(self).__name__}: oob_score=True, but each of the {len(out)} rows was drawn by every "
+                "tree, so none has an out-of-bag prediction; grow more trees or set max_samples below 1."
+            )
+        if silent:
+            warnings.warn(
+                f"{type(self).__name__}: {silent} of {len(out)} rows were drawn by every tree; they have no "
+                "out-of-bag prediction (nan) and no part in oob_score_; grow more trees.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return out
 
     def _errors(self, values, y):
         """Return the error of each row, given the value of its leaf and its target."""

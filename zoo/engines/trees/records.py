@@ -41,6 +41,10 @@ CELLS, MOST_CELLS = 256, 2048
 WEIGHT = 0xFFFFFFFF
 LOW, SHIFT, ONE = 0xFFFF, 16, np.uint64(1)
 
+EVEN, NOTHING = 1e-13, 1e-300
+"""Share of a node's impurity by which a cut may seem to lose through rounding, and what is less than any
+gain. A cut that gains nothing is made where none gains: its sides may gain (XOR)."""
+
 small = njit(
     nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
 )
@@ -65,7 +69,9 @@ class Rules(NamedTuple):
 
 @intrinsic
 def _memory(typingctx, array):
-    """Point to the numbers of an array, which must outlive its use."""
+    """Point to the numbers of an array, which must outlive its use and lie in C order without gaps."""
+    if array.layout != "C":
+        raise TypeError(f"a kernel that reads numbers by address was given {array}; make it contiguous")
     pointer = types.CPointer(array.dtype)
 
     def codegen(context, builder, sig, args):
@@ -495,7 +501,12 @@ def grow_large(
         total = both[0]
         scale = np.float64(total & WEIGHT) if plain else 1.0
         parent = _fit(both, none, rules.criterion, classes, n_labels, channels)
-        best = (rules.min_gain + abs(parent) * 1e-13) * scale
+        size = abs(parent)
+        if rules.criterion == POISSON:
+            # Near a mean of 1 logarithms vanish, and what they multiply is rounded all the same.
+            for q in range(channels):
+                size += np.float64(both[q] >> 32)
+        best = (rules.min_gain - size * EVEN) * scale - NOTHING
         best_j, best_last, best_next, best_missing = -1, 0, 0, 0
         tried = 0
         _restart(state, order, p, rules.seed, a, b)
@@ -562,7 +573,7 @@ def grow_large(
                 best_next = code[cut] << shift if cut < m - missing else n_codes[j]
         if best_j < 0:
             continue
-        tree[8 * node + FEATURE], gain[node] = best_j, best / scale
+        tree[8 * node + FEATURE], gain[node] = best_j, max(best, 0.0) / scale
         tree[8 * node + MISSING_LEFT] = best_missing
         if is_cat[best_j]:
             for q in range(4):
@@ -621,7 +632,7 @@ def grow_few(
                 y[i] = key[i] = 0
             whole = np.float64(total & WEIGHT)
             parent = np.float64(total >> 32) ** 2 / whole
-            best = (rules.min_gain + parent * 1e-13) * whole
+            best = (rules.min_gain - parent * EVEN) * whole - NOTHING
             best_j, best_key, best_missing = -1, np.int64(0), 0
             tried = 0
             _restart(state, order, p, rules.seed, a, b)
@@ -781,7 +792,7 @@ def grow_sorted(
         now, then = odd * p * size, (1 - odd) * p * size
         whole = np.float64(total & WEIGHT)
         parent = np.float64(total >> 32) ** 2 / whole
-        best = (rules.min_gain + parent * 1e-13) * whole
+        best = (rules.min_gain - parent * EVEN) * whole - NOTHING
         best_j, best_at, best_left, best_missing = -1, np.int64(0), np.int64(0), 0
         tried = 0
         _restart(
