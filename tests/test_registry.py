@@ -1,3 +1,4 @@
+import importlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 import zoo
 from zoo import registry
 from zoo.contract.estimator import Estimator
+from zoo.contract.kept import key_of
 from zoo.registry import (
     FAMILIES,
     FUNCTIONS,
@@ -18,8 +20,10 @@ from zoo.registry import (
     all_estimators,
     build,
     card,
+    decorated,
     entries,
     find,
+    kept,
     leaf_modules,
     leaves_of,
     matching,
@@ -50,6 +54,13 @@ def test_index_and_stub_are_up_to_date():
     again = "run `python -m zoo.registry`"
     assert (ROOT / "index.json").read_text(encoding="utf-8") == index, again
     assert (ROOT / "__init__.pyi").read_text(encoding="utf-8") == stub, again
+    assert json.loads((ROOT / "kept.json").read_text(encoding="utf-8")) == decorated(), again
+
+
+def test_what_files_may_name_stands_where_the_table_says():
+    assert not set(kept()) & set(NAMES)
+    for key, module in kept().items():
+        assert key_of(getattr(importlib.import_module(module), key)) == key
 
 
 def test_index_is_sorted_and_names_are_unique():

@@ -1,11 +1,13 @@
 """The registry: which methods there are, found on disk and kept in an index.
 
 Nobody lists estimators by hand: ``python -m zoo.registry`` walks the families, reads every card and
-writes ``zoo/index.json`` (read for listings, without importing a single class),
-``zoo/__init__.pyi`` (the public names) and the README's table. ``python -m zoo.registry linear``
-reads one family anew. Tests compare all three with the modules on disk.
+writes ``zoo/index.json`` (read for listings, without importing a single class), ``zoo/kept.json`` (what files
+may name beside estimators, and where it stands), ``zoo/__init__.pyi`` (the public names) and the
+README's table. ``python -m zoo.registry linear`` reads one family anew. Tests compare all of them with
+the modules on disk.
 """
 
+import ast
 import importlib
 import json
 import sys
@@ -77,6 +79,13 @@ def find(name: str) -> Any:
             "`zoo list` shows what there is."
         )
     return getattr(importlib.import_module(rows[name]["module"]), name)
+
+
+@cache
+def kept() -> dict[str, str]:
+    """Return the module that defines what bears a key of `zoo.contract.kept`; imports none of them."""
+    modules: dict[str, str] = json.loads((ROOT / "kept.json").read_text(encoding="utf-8"))
+    return modules
 
 
 @cache
@@ -319,6 +328,21 @@ def rows_of(module: str) -> list[dict[str, Any]]:
     ]
 
 
+def decorated() -> dict[str, str]:
+    """Return key and module of everything that says `@kept`, as the source has it."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "@kept(" not in text:
+            continue
+        module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        for node in ast.walk(ast.parse(text)):
+            for mark in getattr(node, "decorator_list", ()):
+                if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "kept":
+                    found[ast.literal_eval(mark.args[0])] = module
+    return dict(sorted(found.items()))
+
+
 def build(families: tuple[str, ...] = FAMILIES) -> tuple[str, str]:
     """Return the text of the index and of the stub, as the modules on disk say.
 
@@ -350,10 +374,11 @@ def table() -> str:
 
 
 def write(families: tuple[str, ...] = FAMILIES) -> None:
-    """Write the index and the stub."""
+    """Write the index, the stub and the table of what files may name."""
     index, stub = build(families)
     (ROOT / "index.json").write_text(index, encoding="utf-8")
     (ROOT / "__init__.pyi").write_text(stub, encoding="utf-8")
+    (ROOT / "kept.json").write_text(json.dumps(decorated(), indent=1) + "\n", encoding="utf-8")
     readme = ROOT.parent / "README.md"
     if readme.exists():  # a checkout, not an installation
         head, rest = readme.read_text(encoding="utf-8").split(TABLE_BEGINS)

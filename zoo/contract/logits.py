@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from zoo.contract.kept import kept
 
+
+@kept("log_softmax")
 def log_softmax(s: np.ndarray) -> np.ndarray:
     """Return log softmax of scores; margins (n,) are the scores (0, s) of two classes."""
     if s.ndim == 1:
@@ -11,6 +14,7 @@ def log_softmax(s: np.ndarray) -> np.ndarray:
     return s - np.log(np.exp(s).sum(axis=-1, keepdims=True))
 
 
+@kept("softmax")
 def softmax(s: np.ndarray) -> np.ndarray:
     """Return the probabilities whose logits are s."""
     p = np.exp(log_softmax(s))

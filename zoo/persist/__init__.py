@@ -10,8 +10,8 @@ to more than its own size:
 
 Loading makes an object by ``__new__`` and gives it its state; before anything is imported or made,
 every name in the file is compared with what is trusted: public estimators of scikit-learn, what
-skops trusts in addition, the names in the zoo's registry, the short list of ``_trust``, and what the caller
-adds. This protects against accident. Against tampering it excludes only that code from the file is
+skops trusts in addition, the zoo's own by their public keys (`zoo.contract.kept`), the short list of
+``_trust``, and what the caller adds. This protects against accident. Against tampering it excludes only that code from the file is
 run: an edited file may still hold other numbers than the ones that were learned.
 
 Where plain state is not enough
@@ -35,6 +35,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from zoo import __version__
 from zoo.persist._format import (
     ARRAYS,
     FORMAT,
@@ -45,11 +46,12 @@ from zoo.persist._format import (
     VALUES_LIMIT,
     ZooFileError,
     count_of_values,
+    damaged,
     full_name,
     kind_of,
     why,
 )
-from zoo.persist._reading import Reader, checked_header, open_bounded, read_zip, warn_of_version
+from zoo.persist._reading import Reader, checked_header, open_bounded, read_zip, warn_of_version, writer_of
 from zoo.persist._trust import is_estimator
 from zoo.persist._writing import Writer, to_skops, versions, write_zip
 
@@ -166,10 +168,21 @@ def load(
         with open_bounded(path, max_bytes) as file:
             members = read_zip(file, str(path))
         header = checked_header(members, path)
-        estimator = Reader(members, extra, str(path)).estimator()
     except ZooFileError:
         raise
     except Exception as error:
+        raise damaged(path, f"it cannot be read ({why(error)})") from error
+    try:
+        estimator = Reader(members, header, extra, str(path)).estimator()
+    except ZooFileError:
+        raise
+    except Exception as error:
+        if header["format"] < FORMAT:
+            raise ZooFileError(
+                f"{path} was written by {writer_of(header)} and what it holds cannot be put together by "
+                f"zoo {__version__} ({why(error)}); fit the estimator again, or load it with the version "
+                "that wrote it."
+            ) from error
         # Whatever a damaged state makes a constructor raise, the reader of the message wants to
         # know that the file is at fault; the cause stays attached.
         raise ZooFileError(
@@ -180,18 +193,25 @@ def load(
     return estimator
 
 
-def needs_trust(path: str | os.PathLike[str]) -> list[str]:
+def needs_trust(path: str | os.PathLike[str], *, max_bytes: int = 4 * 2**30) -> list[str]:
     """List the classes in a file that `load` must be told to trust; nothing of them is imported.
 
     Parameters
     ----------
     path : str or path
         The file.
+    max_bytes : int, default=4 GiB
+        As in `load`.
 
     Returns
     -------
     names : list of str
         Full names, for ``trusted=`` of `load`.
     """
-    with open_bounded(path, os.stat(path).st_size) as file:
-        return list(checked_header(read_zip(file, str(path)), path).get("needs_trust", []))
+    try:
+        with open_bounded(path, max_bytes) as file:
+            return list(checked_header(read_zip(file, str(path)), path).get("needs_trust", []))
+    except ZooFileError:
+        raise
+    except Exception as error:
+        raise damaged(path, f"it cannot be read ({why(error)})") from error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 HEADER, STATE, ARRAYS, OBJECTS = "zoo.json", "state.json", "arrays.safetensors", "objects.skops"
 # JSON becomes about twenty times larger in memory, and the directory of a zip ten times; arrays do
 # not.

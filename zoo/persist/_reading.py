@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import importlib
 import io
 import json
 import math
@@ -38,12 +37,14 @@ from zoo.persist._format import (
     shortened,
     why,
 )
+from zoo.persist._renames import today
 from zoo.persist._trust import (
     CHECK_ARRAY,
     PLAIN_TYPES,
     is_estimator,
     is_named_tuple,
     is_trusted,
+    named,
     trusted_function,
 )
 
@@ -166,6 +167,12 @@ def checked_header(members: dict[str, bytes], path: Any) -> dict[str, Any]:
             f"{path} has format {number} and this version of zoo reads formats up to {FORMAT}; "
             "upgrade zoo to read it."
         )
+    versions = header.get("versions")
+    if not isinstance(versions, dict) or not all(isinstance(v, str) for v in versions.values()):
+        raise damaged(path, "its header does not list the versions that wrote it")
+    needed = header.get("needs_trust", [])
+    if not isinstance(needed, list) or not all(isinstance(n, str) for n in needed):
+        raise damaged(path, "its header does not list what needs trust")
     sums = header.get("sha256")
     if not isinstance(sums, dict) or STATE not in sums or not sums.keys() <= {
         STATE, ARRAYS, OBJECTS,
@@ -183,9 +190,12 @@ def checked_header(members: dict[str, bytes], path: Any) -> dict[str, Any]:
 class Reader:
     """Turns the tree of JSON back into an estimator."""
 
-    def __init__(self, members: dict[str, bytes], extra: frozenset[str], path: str) -> None:
+    def __init__(
+        self, members: dict[str, bytes], header: dict[str, Any], extra: frozenset[str], path: str
+    ) -> None:
         self.path = path
         self.extra = extra
+        self.header = header
         self.tree = _json(members[STATE], path, STATE)
         self.arrays: dict[str, np.ndarray] = {}
         self.objects: list[Any] = []
@@ -202,7 +212,8 @@ class Reader:
             self.objects = skops.io.loads(blob, trusted=sorted(extra))
 
     def _check_names(self, names: set[str], blob: bytes | None) -> None:
-        strange = {n for n in names if not is_trusted(n, self.extra)}
+        written = self.header["format"]
+        strange = {n for n in names if not is_trusted(today(n, written), self.extra)}
         if blob is not None:
             import skops.io
 
@@ -211,6 +222,12 @@ class Reader:
         if strange:
             shown = ", ".join(printable(n) for n in sorted(strange)[:8])
             if all(n.startswith("zoo.") for n in strange):
+                if written < FORMAT:
+                    raise ZooFileError(
+                        f"{self.path} was written by {writer_of(self.header)} and names {shown}, which files "
+                        f"of zoo {__version__} do not keep; fit the estimator again, or load it with the "
+                        "version that wrote it."
+                    )
                 raise ZooFileError(
                     f"{self.path} names what zoo {__version__} does not have: {shown}; upgrade zoo "
                     "or look in its changelog for what became of it."
@@ -241,6 +258,9 @@ class Reader:
             self.shared[node["id"]] = value
         return value
 
+    def _meant(self, name: str) -> Any:
+        return named(today(name, self.header["format"]))
+
     def _same(self, number: int, node: Any) -> Any:
         return self.shared[number]
 
@@ -254,7 +274,7 @@ class Reader:
         return tuple(self.value(v) for v in items)
 
     def _named(self, name: str, node: Any) -> Any:
-        cls = _import(name)
+        cls = self._meant(name)
         if not is_named_tuple(cls) or len(cls._fields) != len(node["items"]):
             raise TypeError(f"{name} is no named tuple of {len(node['items'])} fields")
         return tuple.__new__(cls, [self.value(v) for v in node["items"]])
@@ -276,7 +296,7 @@ class Reader:
         if node.get("ordered"):
             return OrderedDict(items)
         if node.get("bunch"):
-            return _import(BUNCH)(**items)
+            return named(BUNCH)(**items)
         return defaultdict(self.value(node["factory"]), items) if "factory" in node else items
 
     def _bytes(self, key: str, node: Any) -> bytes:
@@ -355,10 +375,10 @@ class Reader:
         return np.random.Generator(bits)
 
     def _type(self, name: str, node: Any) -> Any:
-        return PLAIN_TYPES[name] if name in PLAIN_TYPES else _import(name)
+        return PLAIN_TYPES[name] if name in PLAIN_TYPES else self._meant(name)
 
     def _function(self, name: str, node: Any) -> Any:
-        found = _import(name) if name in self.extra else trusted_function(name)
+        found = named(name) if name in self.extra else trusted_function(today(name, self.header["format"]))
         if found is None:
             raise ValueError(f"{name} is no function")
         return found
@@ -373,7 +393,7 @@ class Reader:
         return self.objects[number]
 
     def _object(self, name: str, node: Any) -> Any:
-        cls: Any = _import(name)
+        cls: Any = self._meant(name)
         if not isinstance(cls, type):
             raise TypeError(f"{name} is no class")
         made: Any = object.__new__(cls)
@@ -403,11 +423,6 @@ def _give(made: Any, state: Any) -> None:
     vars(made).update(attributes or {})
     for name, value in (slots or {}).items():
         setattr(made, name, value)
-
-
-def _import(name: str) -> Any:
-    module, _, attribute = name.rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
 
 
 def _names(tree: Any) -> Iterator[str]:
@@ -474,10 +489,15 @@ def _misfit(dtype: np.dtype[Any]) -> Any:
     raise ValueError(f"an array of {dtype} does not have the size that is stated")
 
 
+def writer_of(header: dict[str, Any]) -> str:
+    """Say which version wrote a file."""
+    return f"zoo {header['versions'].get('zoo')} (format {header['format']})"
+
+
 def warn_of_version(header: dict[str, Any], path: Any) -> None:
     import sklearn
 
-    then, now = header.get("versions", {}).get("scikit-learn"), sklearn.__version__
+    then, now = header["versions"].get("scikit-learn"), sklearn.__version__
     if then != now:
         warnings.warn(
             f"{path} was saved with scikit-learn {then} and is loaded with {now}; its parts of "

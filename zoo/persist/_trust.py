@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from zoo import registry
+from zoo.contract.kept import key_of, under_key
+from zoo.persist._format import full_name
 
 # Classes other than public estimators that are made by ``__new__`` and a state.
 TRUSTED = frozenset(
@@ -47,15 +49,35 @@ def is_trusted(name: str, extra: frozenset[str]) -> bool:
         name in extra
         or name in TRUSTED
         or name in PLAIN_TYPES
-        or name in _registered()
+        or name in _public_keys()
         or _is_sklearn_estimator(name)
         or _is_harmless(name)
     )
 
 
+def name_in_file(thing: Any) -> str:
+    """Return the name that a file gives to a class or function: its public key, else where it stands."""
+    if thing.__module__.startswith("zoo."):
+        key = key_of(thing) or registry.name_of(thing)
+        if key is not None:
+            return f"zoo.{key}"
+    return full_name(thing)
+
+
+def named(name: str) -> Any:
+    """Return what a file means by a name that is trusted."""
+    module, _, attribute = name.rpartition(".")
+    if module != "zoo":
+        return getattr(importlib.import_module(module), attribute)
+    if attribute in registry.kept():
+        importlib.import_module(registry.kept()[attribute])
+        return under_key(attribute)
+    return registry.find(attribute)
+
+
 @cache
-def _registered() -> frozenset[str]:
-    return frozenset(f"{row['module']}.{row['name']}" for row in registry.entries())
+def _public_keys() -> frozenset[str]:
+    return frozenset(f"zoo.{key}" for key in (*registry.kept(), *(row["name"] for row in registry.entries())))
 
 
 _SKLEARN_NAME = re.compile(r"sklearn(\.\w+)+\.[A-Z]\w*", re.ASCII)
@@ -78,12 +100,9 @@ def is_estimator(cls: Any) -> bool:
     return isinstance(cls, type) and hasattr(cls, "fit") and hasattr(cls, "get_params")
 
 
-_ZOO_MODULE = re.compile(rf"zoo\.(engines|{'|'.join(registry.FAMILIES)})(\.\w+)*", re.ASCII)
-
-
 def _is_harmless(name: str) -> bool:
     try:
-        return trusted_function(name) is not None or is_named_tuple(_of_a_family(name))
+        return trusted_function(name) is not None
     except (ImportError, AttributeError):
         return False
 
@@ -92,7 +111,7 @@ def trusted_function(name: str) -> Any:
     """Return the function of that name if it is one that files may name, else None.
 
     numpy's and scipy's ufuncs cannot do anything but compute; scikit-learn's are those of its
-    scorers and its check of arrays; the zoo's are those of its families.
+    scorers and its check of arrays; the zoo's are those that say `kept`.
     """
     module, _, attribute = name.rpartition(".")
     if module in ("numpy", "scipy.special"):
@@ -103,17 +122,10 @@ def trusted_function(name: str) -> Any:
         return _scorer_functions().get(name)
     if name == CHECK_ARRAY:
         return getattr(importlib.import_module(module), attribute)
-    found = _of_a_family(name)
-    return found if isinstance(found, types.FunctionType) else None
-
-
-def _of_a_family(name: str) -> Any:
-    """Return what a module of the zoo's families or engines defines under that name, else None."""
-    module, _, attribute = name.rpartition(".")
-    if not _ZOO_MODULE.fullmatch(module):
+    if module != "zoo" or attribute not in registry.kept():
         return None
-    found = getattr(importlib.import_module(module), attribute, None)
-    return found if getattr(found, "__module__", None) == module else None
+    found = named(name)
+    return found if isinstance(found, types.FunctionType) else None
 
 
 def is_named_tuple(cls: Any) -> bool:
@@ -131,6 +143,8 @@ def _scorer_functions() -> dict[str, Any]:
 
 def name_of_function(value: Any) -> str | None:
     """Return the name under which a file may keep this function, else None."""
+    if key_of(value) is not None:
+        return name_in_file(value) if isinstance(value, types.FunctionType) else None
     attribute = getattr(value, "__name__", "")
     for module in ("numpy", "scipy.special", getattr(value, "__module__", None) or ""):
         name = f"{module}.{attribute}"

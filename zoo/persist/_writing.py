@@ -33,6 +33,7 @@ from zoo.persist._trust import (
     PLAIN_TYPES,
     is_named_tuple,
     is_trusted,
+    name_in_file,
     name_of_function,
 )
 
@@ -63,7 +64,7 @@ class Writer:
         if t is tuple:
             return {"tuple": [self.node(v, f"{where}[{i}]") for i, v in enumerate(value)]}
         if is_named_tuple(t):
-            name = full_name(t)
+            name = name_in_file(t)
             self._note(name)
             parts = zip(value._fields, value, strict=True)
             return {"named": name, "items": [self.node(v, f"{where}.{k}") for k, v in parts]}
@@ -196,7 +197,7 @@ class Writer:
         return self.node({"state": bits.state, "sequence": spawn}, where)
 
     def _type(self, value: type, where: str) -> Any:
-        name = full_name(value)
+        name = name_in_file(value)
         if name not in PLAIN_TYPES and not is_trusted(name, frozenset()):
             raise self._refusal(
                 where, f"the class {name}", "only plain types of Python and numpy are kept by name."
@@ -210,7 +211,7 @@ class Writer:
                 where,
                 f"the function {shortened(value)}",
                 "files keep a function by its name, and only ufuncs of numpy and scipy and "
-                "functions of the zoo; give a string or one of these.",
+                "functions of the zoo that say so; give a string or one of these.",
             )
         return {"function": name}
 
@@ -230,7 +231,7 @@ class Writer:
             )
         number = len(self._seen)
         self._seen[id(value)] = (value, {"id": number})
-        name = full_name(cls)
+        name = name_in_file(cls)
         node: dict[str, Any] = {"object": name, "id": number}
         if hasattr(cls, "__zoo_state__"):
             node["zoo"] = True

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
+from zoo.contract.kept import kept
 from zoo.contract.params import Fixed
 
 ClassWeight = Annotated[
@@ -13,6 +14,7 @@ ClassWeight = Annotated[
 """Weights of classes where y may have several columns: the same for all, or one entry a column."""
 
 
+@kept("Explanation")
 class Explanation(NamedTuple):
     """What moved predictions: ``base`` plus the sum of a row's ``values`` is its prediction."""
 

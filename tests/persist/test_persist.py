@@ -14,7 +14,6 @@ import sys
 import tracemalloc
 import warnings
 import zipfile
-import zlib
 from collections import OrderedDict, defaultdict, namedtuple
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import sklearn
+from archives import packed, parts_of, sealed, zeros_bomb
 from scipy.special import expit
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -388,11 +388,10 @@ def test_estimators_of_others_load_when_the_caller_names_them(path):
 
 def test_a_method_that_this_version_lacks_asks_for_an_upgrade(path):
     save(Ridge(), path)
-    with zipfile.ZipFile(path) as archive:
-        parts = {n: archive.read(n) for n in archive.namelist()}
-    parts["state.json"] = parts["state.json"].replace(b".ridge.Ridge", b".ridge.Bridge")
+    parts = parts_of(path)
+    parts["state.json"] = parts["state.json"].replace(b"zoo.Ridge", b"zoo.Bridge")
     path.write_bytes(sealed(parts))
-    with pytest.raises(ZooFileError, match=r"does not have: zoo\.linear\.ridge\.Bridge; upgrade"):
+    with pytest.raises(ZooFileError, match=r"does not have: zoo\.Bridge; upgrade"):
         load(path)
 
 
@@ -573,8 +572,7 @@ def test_a_folder_that_is_missing_is_one_sentence(tmp_path):
 
 def edited(path, change):
     """Write the file again with a changed header."""
-    with zipfile.ZipFile(path) as archive:
-        members = {n: archive.read(n) for n in archive.namelist()}
+    members = parts_of(path)
     content = json.loads(members["zoo.json"])
     change(content)
     members["zoo.json"] = json.dumps(content).encode()
@@ -598,8 +596,8 @@ def test_the_same_version_is_silent(path):
 
 def test_a_newer_format_asks_for_an_upgrade(path):
     save(Ridge(), path)
-    edited(path, lambda h: h.update(format=2))
-    with pytest.raises(ZooFileError, match=r"format 2 .* upgrade zoo"):
+    edited(path, lambda h: h.update(format=3))
+    with pytest.raises(ZooFileError, match=r"format 3 .* upgrade zoo"):
         load(path)
 
 
@@ -636,7 +634,10 @@ def test_the_trusted_types_are_those_of_skops_and_a_short_list():
         "numpy.load", "numpy.savetxt", "numpy.random.seed", "numpy.testing.rundocs",
         "numpy.ctypeslib.load_library", "sklearn.os.system", "sklearn.utils._testing.os.system",
         "sklearn.datasets.load_files", "sklearn.externals.joblib.load", "sklearn.conftest.Thing",
-        "sklearn.linear_model.tests.test_base.Thing", "sklearn.base.clone", "sklearn.BaseEstimator",
+        "sklearn.linear_model.tests.test_base.Thing",
+        "sklearn.tests.metadata_routing_common.ConsumingClassifier",
+        "zoo.linear.ridge.Ridge", "zoo.Thing", "zoo.entries", "zoo.engines.trees.columns.Explanation",
+        "sklearn.base.clone", "sklearn.BaseEstimator",
         "sklearn.linear_model.Ridge", "zoo.cli.main", "zoo.persist.save", "zoo.registry.write",
         "zoo.linear.ridge.np", "zoo.linear.ridge.linalg", "zoo.linear.ridge.Any", "zoo.os.system",
         "sklearn.linear_model._ridge.Ridge.fit", "scipy.special.orthogonal", "functools.partial",
@@ -648,46 +649,6 @@ def test_nothing_else_is_trusted(name):
 
 
 # -- hostile files ---------------------------------------------------------------------------------
-
-
-def packed(members, compression=zipfile.ZIP_STORED, **about):
-    """Make a zip of (name -> bytes) or of a list of such pairs."""
-    buffer = io.BytesIO()
-    pairs = members.items() if isinstance(members, dict) else members
-    with zipfile.ZipFile(buffer, "w", compression) as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names that come twice
-        for name, content in pairs:
-            info = zipfile.ZipInfo(name)
-            info.compress_type = compression
-            for key, value in about.items():
-                setattr(info, key, value)
-            archive.writestr(info, content)
-    return buffer.getvalue()
-
-
-def sealed(members):
-    """Make a zip whose header fits its members, as an attacker would."""
-    members = dict(members)
-    content = json.loads(members.pop("zoo.json"))
-    content["sha256"] = {n: hashlib.sha256(d).hexdigest() for n, d in members.items()}
-    return packed({"zoo.json": json.dumps(content).encode()} | members)
-
-
-def zeros_bomb(name, size):
-    """Make a zip member of `size` zeros without ever holding them."""
-    block = 2**20
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    first = packer.compress(bytes(block)) + packer.flush(zlib.Z_FULL_FLUSH)
-    body = first * (size // block) + b"\x03\x00"
-    crc = 0
-    for _ in range(size // block):
-        crc = zlib.crc32(bytes(block), crc)
-    encoded = name.encode()
-    shared = struct.pack("<HHHHHLLLHH", 20, 0, 8, 0, 33, crc, len(body), size, len(encoded), 0)
-    local = b"PK\x03\x04" + shared + encoded + body
-    central = b"PK\x01\x02" + struct.pack("<H", 20) + shared + struct.pack("<HHHLL", 0, 0, 0, 0, 0)
-    end = struct.pack("<HHHHLLH", 0, 0, 1, 1, len(central + encoded), len(local), 0)
-    return local + central + encoded + b"PK\x05\x06" + end
 
 
 class Canary:
@@ -733,7 +694,7 @@ class Attacks:
     def with_value(self, node):
         """An archive of a trusted estimator that holds this node."""
         state = {"dict": [["alpha", node]]}
-        name = "zoo.linear.ridge.Ridge"
+        name = "zoo.Ridge"
         return self.tree(lambda tree: {"object": name, "id": 0, "state": state})
 
     # -- damage
@@ -1185,8 +1146,7 @@ def skops_file(path, members, *nodes):
               "content": nodes, "protocol": 2, "_skops_version": "0.16.0"}  # fmt: skip
     blob = packed({"schema.json": json.dumps(schema).encode()} | members)
     save(Ridge(), path)
-    with zipfile.ZipFile(path) as archive:
-        parts = {n: archive.read(n) for n in archive.namelist()}
+    parts = parts_of(path)
     path.write_bytes(sealed(parts | {"objects.skops": blob}))
 
 
@@ -1219,8 +1179,7 @@ def test_the_skops_member_cannot_grow(kind, path):
 def test_generators_that_would_read_beyond_their_buffer_are_refused(bits, key, position, path):
     generator = np.random.Generator(getattr(np.random, bits)(1))
     save(Holder(generator), path)
-    with zipfile.ZipFile(path) as archive:
-        parts = {n: archive.read(n) for n in archive.namelist()}
+    parts = parts_of(path)
     value = generator.bit_generator.state
     old = value["state"]["pos"] if bits == "MT19937" else value["buffer_pos"]
     text = parts["state.json"].decode()
@@ -1238,7 +1197,7 @@ def test_generators_that_would_read_beyond_their_buffer_are_refused(bits, key, p
 def test_json_that_would_grow_in_memory_is_refused(text, path):
     members = {"state.json": text}
     sums = {n: hashlib.sha256(d).hexdigest() for n, d in members.items()}
-    head = json.dumps({"format": 1, "sha256": sums}).encode()
+    head = json.dumps({"format": 2, "versions": {}, "sha256": sums}).encode()
     path.write_bytes(packed({"zoo.json": head} | members))
     tracemalloc.start()
     with pytest.raises(ZooFileError, match="holds more in its state"):
