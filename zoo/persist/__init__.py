@@ -11,8 +11,9 @@ to more than its own size:
 Loading makes an object by ``__new__`` and gives it its state; before anything is imported or made,
 every name in the file is compared with what is trusted: public estimators of scikit-learn, what
 skops trusts in addition, the zoo's own by their public keys (`zoo.contract.kept`), the short list of
-``_trust``, and what the caller adds. This protects against accident. Against tampering it excludes only that code from the file is
-run: an edited file may still hold other numbers than the ones that were learned.
+``_trust``, and what the caller adds. This protects against accident. Against tampering it excludes only
+that code from the file is run: an edited file may still hold other numbers than the ones that were
+learned.
 
 Where plain state is not enough
 -------------------------------
