@@ -643,6 +643,14 @@ class IgnoresWeights(LeastSquaresEngine):
         super()._learn(X, y, None)
 
 
+@broken("check_weights_refused", "check_inputs_unchanged")
+class TakesNegativeWeights(LeastSquaresEngine):
+    __doc__ = docstring("Solve.", "alpha")
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return self._fit(X, y, None if sample_weight is None else np.abs(sample_weight))
+
+
 @broken("check_weights_count_as_repetition")
 class WeighsHalfHeartedly(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")

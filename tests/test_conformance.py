@@ -12,7 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import RobustScaler
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 sys.path.insert(0, str(Path(__file__).parent))  # pickle finds the classes of these by name
 
@@ -33,6 +38,7 @@ from zoo.conformance._environments import corridor
 from zoo.conformance._everyone import EVERYONE
 from zoo.conformance._inputs import BY_INPUT
 from zoo.conformance._roles import BY_ROLE, energy_distance
+from zoo.conformance._suite import NEEDS_A_CARD
 from zoo.contract.params import Count
 from zoo.registry import entries, find
 
@@ -194,9 +200,83 @@ def test_crash_is_told_from_nonconformity():
 # -- what check accepts ---------------------------------------------------------------------------
 
 
-def test_check_refuses_what_is_no_estimator_of_the_zoo():
-    with pytest.raises(TypeError, match="check_estimator serves others"):
-        check(LinearRegression())
+def test_check_refuses_what_is_no_estimator():
+    with pytest.raises(TypeError, match="object has no fit and no get_params and no __sklearn_tags__"):
+        check(object())
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [LinearRegression, LogisticRegression, KNeighborsClassifier, RobustScaler(), CountVectorizer],
+    ids=lambda s: getattr(s, "__name__", None),
+)
+def test_strangers_that_follow_the_conventions_pass(stranger):
+    report = check(stranger)
+    assert report.ok, f"\n{report}"
+    assert len([r for r in report.results if r.source == "zoo" and r.status == "passed"]) >= 16
+    assert not set(report.names()) & NEEDS_A_CARD
+
+
+class RanksTheBatch(OutlierMixin, BaseEstimator):
+    """A stranger whose score of a row depends on the rows beside it."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        validate_data(self, X)
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        check_is_fitted(self, "n_features_in_")
+        X = validate_data(self, X, reset=False)
+        return 0.5 - np.abs(X - np.median(X, axis=0)).max(axis=1) / 5
+
+    def predict(self, X: Any) -> np.ndarray:
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+def test_a_stranger_that_ranks_its_batch_is_found_out():
+    report = check(RanksTheBatch)
+    found = {r.name: r.reason for r in report.failed if r.source == "zoo"}
+    assert set(found) == {"check_batch_composition", "check_stranger_is_found"}
+    assert "alone differs from predict of it among others" in found["check_batch_composition"]
+
+
+class ExcusesItsRanks(RanksTheBatch):
+    excused: ClassVar[dict[str, str]] = {"check_batch_composition": "it ranks the batch"}
+
+
+def test_excuses_of_strangers_are_honoured():
+    report = check(ExcusesItsRanks, only=["check_batch_composition"])
+    assert report.names("excused") == ["check_batch_composition"]
+
+
+class EatsDictionaries(BaseEstimator):
+    def fit(self, X: Any, y: Any = None) -> Any:
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.dict = True
+        return tags
+
+
+def test_strangers_whose_data_nobody_can_make_are_refused_in_a_sentence():
+    with pytest.raises(TypeError, match="EatsDictionaries takes neither tables nor documents, by its tags"):
+        check(EatsDictionaries())
+
+
+class SaysNothing(LinearRegression):
+    def predict(self, X: Any) -> np.ndarray:
+        if np.shape(X)[0] < 99:
+            raise AssertionError
+        return super().predict(X)
+
+
+def test_an_error_without_words_is_quoted_where_it_was_raised():
+    report = check(SaysNothing(), only=["check_batch_composition"])
+    (failed,) = report.failed
+    assert failed.reason.startswith("AssertionError: raise AssertionError (line ")
+    assert failed.reason.endswith("test_conformance.py)")
 
 
 def test_check_refuses_a_class_with_required_parameters():

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from zoo.conformance._environments import observations_of, toy_environment
 from zoo.conformance._report import Nonconformity, NotApplicable
+from zoo.conformance._subject import subject_of
 from zoo.contract.inputs import take
-from zoo.contract.params import fields_of
 
 # Fits stay small: a parameter of one of these names is lowered to this value.
 BUDGETS = {
@@ -48,17 +50,17 @@ class Case:
 
     Parameters
     ----------
-    estimator : Estimator
-        The estimator; it is cloned, never fitted.
+    estimator : estimator instance
+        Of the zoo, or one that follows scikit-learn's conventions; it is cloned, never fitted.
     """
 
     def __init__(self, estimator: Any) -> None:
         self.cls = type(estimator)
         self.name = self.cls.__name__
-        self.input = estimator.input
-        self.card = self.cls.card()
-        self.capabilities = frozenset(self.card.capabilities)
-        self.fields = fields_of(self.cls)
+        self.subject = subject_of(estimator)
+        self.input: Any = self.subject.input
+        self.capabilities = self.subject.capabilities
+        self.fields = self.subject.fields
         self.prototype = self._prepared(estimator)
         self.X, self.y = self.data(0)
         self.X_new, self.y_new = self.data(1)
@@ -75,7 +77,7 @@ class Case:
 
     def has_role(self, role: str) -> bool:
         """Tell whether the estimator has the role."""
-        return role in self.card.roles
+        return role in self.subject.roles
 
     def data(self, seed: int, n: int | None = None) -> tuple[Any, Any]:
         """Return toy X and the y that the role wants (None where it needs none)."""
@@ -89,7 +91,7 @@ class Case:
         """Turn class numbers into the targets of the role."""
         if self.has_role("Translator"):
             return [" ".join(reversed(document.split())) for document in X]
-        if not self.cls.needs_y:
+        if not self.subject.needs_y:
             return None
         return y if self.has_role("Classifier") else y.astype(float)
 
@@ -108,6 +110,14 @@ class Case:
             # A copy, so that one that writes into its data spoils this check alone.
             X, y = copy.deepcopy((self.X, self.y))
         return estimator.fit(X, **more) if y is None else estimator.fit(X, y, **more)
+
+    def is_fitted(self, estimator: Any) -> bool:
+        """Tell whether an estimator calls itself fitted."""
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            return False
+        return True
 
     @cached_property
     def fitted(self) -> Any:
@@ -130,7 +140,7 @@ class Case:
         """Return what every public method answers for X (or the usual questions)."""
         X = copy.deepcopy(self.questions) if X is None else X
         found = {name: getattr(estimator, name)(X) for name in METHODS if hasattr(estimator, name)}
-        if hasattr(estimator, "sample"):
+        if self.has_role("Sampler"):
             found["sample"] = estimator.sample(5, random_state=0)
         return found
 

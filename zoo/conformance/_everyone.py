@@ -52,11 +52,12 @@ from zoo.registry import entries
 
 def check_card_complete(case: Case) -> None:
     """A reader finds summary, description, equation, reference, example and every meaning."""
-    missing = case.card.missing()
+    card = case.cls.card()
+    missing = card.missing()
     expect(not missing, f"the card lacks: {', '.join(missing)}; write it in the docstring")
     unknown = sorted(set(_documented(case)) - set(case.fields))
     expect(not unknown, f"the docstring explains parameters that do not exist: {unknown}")
-    expect(case.name in str(case.card), "the card cannot be written as a page")
+    expect(case.name in str(card), "the card cannot be written as a page")
 
 
 def _documented(case: Case) -> list[str]:
@@ -195,7 +196,7 @@ def check_parameters_refused(case: Case) -> None:
                 "must be",
             )
             expect(
-                not estimator.__sklearn_is_fitted__(),
+                not case.is_fitted(estimator),
                 f"{f.name}={value!r} is refused, but the estimator calls itself fitted",
             )
 
@@ -206,9 +207,9 @@ def check_parameters_refused(case: Case) -> None:
 def check_fit_returns_self(case: Case) -> None:
     """Fit returns the estimator, which says that it is fitted and to how many features."""
     estimator = case.make()
-    expect(not estimator.__sklearn_is_fitted__(), "a new estimator calls itself fitted")
+    expect(not case.is_fitted(estimator), "a new estimator calls itself fitted")
     expect(case.fit(on=estimator) is estimator, "fit does not return self")
-    expect(estimator.__sklearn_is_fitted__(), "fit ends, but the estimator is not fitted")
+    expect(case.is_fitted(estimator), "fit ends, but the estimator is not fitted")
     if case.input.name not in ("text", "env"):
         expect(hasattr(estimator, "n_features_in_"), "fit does not set n_features_in_")
 

@@ -139,7 +139,7 @@ def check_image_shape_refused(case: Case) -> None:
         ValueError,
         "image_shape",
     )
-    if not case.cls.input.flat:
+    if not case.input.flat:
         refused(
             lambda: case.fit(X.reshape(len(X), -1)[:, :-1], case.y),
             "rows that are no square picture",

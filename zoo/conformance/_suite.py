@@ -2,6 +2,7 @@
 
 import inspect
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -20,8 +21,8 @@ from zoo.conformance._inputs import BY_INPUT
 from zoo.conformance._report import Nonconformity, NotApplicable, Report, Result
 from zoo.conformance._roles import BY_ROLE
 from zoo.conformance._state import global_state_restored
+from zoo.conformance._subject import Subject, subject_of
 from zoo.contract.estimator import Estimator
-from zoo.contract.params import REQUIRED, fields_of
 
 # scikit-learn's checks ask for good scores on a few hundred rows, so fits are longer there.
 SKLEARN_BUDGETS = {"max_epochs": 40, "hidden_size": 32}
@@ -32,20 +33,45 @@ FEWEST_SKLEARN_CHECKS = {"Classifier": 50, "Regressor": 50}
 FEWEST_SKLEARN_CHECKS_UNSUPERVISED = 40
 FEWEST_CHECKS = 50
 
+# What only the zoo promises: a stranger has no card to read it from.
+NEEDS_A_CARD = frozenset(
+    {
+        "check_card_complete",
+        "check_docstring_example",
+        "check_numeric_fields",
+        "check_search_ranges",
+        "check_init_only_stores",
+        "check_parameters_refused",
+        "check_refused_fit_keeps_state",
+        "check_save_load",
+        "check_no_rows_refused",
+        "check_text_bare_string",
+        "check_precision_follows_input",
+        "check_one_class_refused",
+        "check_class_weight",
+        "check_weights_refused",
+        "check_partial_fit_is_one_pass",
+        "check_multi_output",
+        *(c.__name__ for capability in BY_CAPABILITY.values() for c in capability.unclaimed),
+    }
+)
+
 
 def checks_for(case: Case) -> list[Checker]:
     """List the checks that concern this estimator, each once."""
+    roles = case.subject.roles
     found = list(EVERYONE)
-    for role in case.card.roles:
+    for role in roles:
         found += BY_ROLE[role]
     found += BY_INPUT[case.input.name]
     for name, capability in BY_CAPABILITY.items():
         if case.input.name not in capability.inputs:
             continue
-        if capability.roles and not set(capability.roles) & set(case.card.roles):
+        if capability.roles and not set(capability.roles) & set(roles):
             continue
         found += capability.claimed if name in case.capabilities else capability.unclaimed
-    return list(dict.fromkeys(found))
+    left_out = NEEDS_A_CARD if case.subject.stranger else frozenset()
+    return [checker for checker in dict.fromkeys(found) if checker.__name__ not in left_out]
 
 
 def check_names() -> list[str]:
@@ -64,8 +90,10 @@ def check(estimator: Any, *, native: bool = True, only: Collection[str] | None =
 
     Parameters
     ----------
-    estimator : Estimator instance or class
-        What to check. A class is made with its defaults; an agent gets a toy environment.
+    estimator : estimator instance or class
+        What to check. A class is made with its defaults; an agent gets a toy environment. An estimator
+        that is not the zoo's is asked what scikit-learn's conventions promise: its tags say what it can
+        do, and checks that read a card are left out.
     native : bool, default=True
         Whether to run the suites of the zoo after scikit-learn's checks.
     only : collection of str, optional
@@ -84,36 +112,42 @@ def check(estimator: Any, *, native: bool = True, only: Collection[str] | None =
     ['check_pickle', 'check_sparse']
     """
     estimator = instance(estimator)
-    excused = dict(type(estimator).excused)
+    subject = subject_of(estimator)
+    excused = dict(subject.excused)
     with global_state_restored(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        results = list(_sklearn_results(estimator, excused, only))
+        results = list(_sklearn_results(estimator, subject, only))
         if native:
             results += _native_results(estimator, excused, only)
     if only is None:
-        results += _counted(estimator, results, native)
+        results += _counted(subject, results, native)
     results += _needless(excused, results, complete=native and only is None)
     return Report(type(estimator).__name__, tuple(results))
 
 
 def instance(estimator: Any) -> Any:
     """Return an object of a class (agents get a toy environment), or the object itself."""
-    if isinstance(estimator, type) and issubclass(estimator, Estimator):
-        given = {}
-        if estimator.input.name == "env":
-            given["env"] = toy_environment(estimator.input)
-        needed = [n for n, f in fields_of(estimator).items() if f.default is REQUIRED]
-        if set(needed) - set(given):
-            raise TypeError(
-                f"{estimator.__name__} cannot be made without {', '.join(needed)}; give check an instance."
-            )
-        return estimator(**given)
-    if not isinstance(estimator, Estimator):
+    cls = estimator if isinstance(estimator, type) else type(estimator)
+    missing = [name for name in ("fit", "get_params", "__sklearn_tags__") if not hasattr(cls, name)]
+    if missing:
         raise TypeError(
-            f"check takes an estimator of the zoo (a subclass of zoo.contract.estimator.Estimator), not "
-            f"{estimator!r}; scikit-learn's check_estimator serves others."
+            f"check takes an estimator that follows scikit-learn's conventions; {cls.__name__} has no "
+            f"{' and no '.join(missing)}."
         )
-    return estimator
+    if cls is not estimator:
+        return estimator
+    given = {}
+    if issubclass(cls, Estimator) and cls.input.name == "env":
+        given["env"] = toy_environment(cls.input)
+    needed = [
+        name
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if set(needed) - set(given):
+        raise TypeError(f"{cls.__name__} cannot be made without {', '.join(needed)}; give check an instance.")
+    return cls(**given)
 
 
 def _run(name: str, call: Callable[[], Any], source: Any, excused: dict[str, str]) -> Result:
@@ -137,25 +171,32 @@ def _run(name: str, call: Callable[[], Any], source: Any, excused: dict[str, str
 def _sentence(error: Exception) -> str:
     if isinstance(error, Nonconformity):
         return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:600]}"
+    words = " ".join(str(error).split())[:600]
+    return f"{type(error).__name__}: {words or _where_raised(error)}"
 
 
-def _sklearn_results(
-    estimator: Any, excused: dict[str, str], only: Collection[str] | None
-) -> Iterator[Result]:
-    if not estimator.input.two_d_array:
+def _where_raised(error: Exception) -> str:
+    """Quote the line that raised an error without words."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{last.line} (line {last.lineno} of {last.filename.rpartition('site-packages/')[2]})"
+
+
+def _sklearn_results(estimator: Any, subject: Subject, only: Collection[str] | None) -> Iterator[Result]:
+    if not subject.input.two_d_array:
         yield Result(
             "scikit-learn's check_estimator",
             "skipped",
-            f"it looks only at two-dimensional arrays, and {estimator.input.name} is not one; "
+            f"it looks only at two-dimensional arrays, and {subject.input.name} is not one; "
             "nothing of it counts here",
             "scikit-learn",
         )
         return
-    flat = clone(estimator).set_params(
-        **lowered(estimator.get_params(deep=False), SKLEARN_BUDGETS),
-        **estimator.input.flattened_params(fields_of(type(estimator))),
-    )
+    flat = clone(estimator)
+    if not subject.stranger:
+        flat.set_params(
+            **lowered(estimator.get_params(deep=False), SKLEARN_BUDGETS),
+            **subject.input.flattened_params(subject.fields),
+        )
     with warnings.catch_warnings():
         # What scikit-learn leaves out is counted and fails in check_number_of_checks.
         warnings.simplefilter("ignore", SkipTestWarning)
@@ -163,7 +204,7 @@ def _sklearn_results(
     for instance, checker in checkers:
         name = _name_of(checker)
         if only is None or name in only:
-            yield _run(name, partial(checker, instance), "scikit-learn", excused)
+            yield _run(name, partial(checker, instance), "scikit-learn", dict(subject.excused))
 
 
 def _name_of(checker: Any) -> str:
@@ -191,14 +232,13 @@ def _native_results(estimator: Any, excused: dict[str, str], only: Collection[st
     return results
 
 
-def _counted(estimator: Any, results: list[Result], native: bool) -> list[Result]:
+def _counted(subject: Subject, results: list[Result], native: bool) -> list[Result]:
     """Fail an estimator for which too few checks ran: nothing looked at it."""
-    if not estimator.input.two_d_array:
+    if not subject.input.two_d_array:
         return []
     ran = Report("", tuple(results))
-    roles = type(estimator).card().roles
     fewest = max(
-        (FEWEST_SKLEARN_CHECKS.get(r, FEWEST_SKLEARN_CHECKS_UNSUPERVISED) for r in roles),
+        (FEWEST_SKLEARN_CHECKS.get(r, FEWEST_SKLEARN_CHECKS_UNSUPERVISED) for r in subject.roles),
         default=FEWEST_SKLEARN_CHECKS_UNSUPERVISED,
     )
     sentence = ""
