@@ -219,3 +219,141 @@ def test_float32_agrees_with_float64():
     for p, q in zip(module.parameters(), single.parameters(), strict=True):
         np.testing.assert_allclose(p.grad, q.grad, rtol=1e-4, atol=1e-6)
     assert isinstance(dense32, _dense.DensePath)
+
+
+# -- the pass on the memory of the parameters ------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_pass_gives_outputs_and_gradients_of_autograd(activation, bias, last):
+    module = network(activation, bias)
+    if last:
+        module.append(activation())
+    twin = copy.deepcopy(module)
+    passing = _dense.DensePass.of(module)
+    rng = np.random.default_rng(0)
+    x, slope = rng.normal(size=(N, D)), rng.normal(size=(N, K))
+    leaf = torch.tensor(x, requires_grad=True)
+    expected = twin(leaf)
+    expected.backward(torch.tensor(slope))
+
+    out, tape = passing.forward(x, to_input=True)
+    down = passing.backward(tape, slope.copy(), to_input=True)
+    np.testing.assert_allclose(out, expected.detach(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(passing.outputs(x), out, rtol=0, atol=0)
+    np.testing.assert_allclose(down, leaf.grad, rtol=1e-10, atol=1e-14)
+    for p, q in zip(module.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_a_slice_of_a_tape_is_the_tape_of_a_slice():
+    module = network(nn.SiLU)
+    passing = _dense.DensePass.of(module)
+    rng = np.random.default_rng(0)
+    x, slope = rng.normal(size=(N, D)), rng.normal(size=(4, K))
+    passing.backward(passing.forward(x)[1], slope.copy(), rows=4)
+    sliced = [p.grad.clone() for p in module.parameters()]
+    passing.backward(passing.forward(x[:4])[1], slope.copy())
+    for p, g in zip(module.parameters(), sliced, strict=True):
+        torch.testing.assert_close(p.grad, g, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop])
+def test_a_step_by_hand_and_a_step_of_autograd_may_alternate(optimizer):
+    """The module and torch's optimiser are the truth: nothing is kept beside them."""
+    module = network()
+    twin = copy.deepcopy(module)
+    steps = optimizer(module.parameters(), lr=0.01), optimizer(twin.parameters(), lr=0.01)
+    passing = _dense.DensePass.of(module)
+    rng = np.random.default_rng(0)
+    for turn in range(6):
+        x, y = rng.normal(size=(N, D)), rng.normal(size=(N, K))
+        for net, step in zip((module, twin), steps, strict=True):
+            if net is module and turn % 2:
+                out, tape = passing.forward(x)
+                passing.backward(tape, 2 * (out - y) / y.size)
+            else:
+                step.zero_grad(set_to_none=False)
+                nn.functional.mse_loss(net(torch.tensor(x)), torch.tensor(y)).backward()
+            step.step()
+    for p, q in zip(module.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-13)
+
+
+def shared_layer():
+    linear = nn.Linear(D, D)
+    return nn.Sequential(linear, nn.ReLU(), linear)
+
+
+def tied_weights():
+    module = nn.Sequential(nn.Linear(D, D), nn.ReLU(), nn.Linear(D, D))
+    module[2].weight = module[0].weight
+    return module
+
+
+def overlapping_memory():
+    module = nn.Sequential(nn.Linear(D, D), nn.ReLU(), nn.Linear(D, D))
+    memory = torch.zeros(2 * D * D)
+    module[0].weight.data = memory[: D * D].view(D, D)
+    module[2].weight.data = memory[D : D + D * D].view(D, D)
+    return module
+
+
+def strided_weights():
+    module = nn.Sequential(nn.Linear(D, K))
+    module[0].weight.data = torch.zeros(D, K).t()
+    return module
+
+
+def own_forward():
+    module = nn.Sequential(nn.Linear(D, K))
+    module[0].forward = lambda x: x
+    return module
+
+
+def hooked():
+    module = nn.Sequential(nn.Linear(D, K))
+    module[0].register_forward_hook(lambda *args: None)
+    return module
+
+
+def frozen():
+    module = nn.Sequential(nn.Linear(D, 3), nn.ReLU(), nn.Linear(3, K))
+    module[0].weight.requires_grad_(False)
+    return module
+
+
+def halves():
+    return nn.Sequential(nn.Linear(D, K)).half()
+
+
+def mixed():
+    return nn.Sequential(nn.Linear(D, 3), nn.ReLU(), nn.Linear(3, K).double())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [shared_layer, tied_weights, overlapping_memory, strided_weights, own_forward, hooked, frozen,
+     halves, mixed, lambda: nn.Sequential(), lambda: nn.Linear(D, K)],
+)  # fmt: skip
+def test_a_network_that_is_not_provably_served_has_no_pass(make):
+    with blocks.seeded(0):
+        assert _dense.DensePass.of(make()) is None
+
+
+@pytest.mark.parametrize("make", [shared_layer, tied_weights, strided_weights])
+def test_shared_and_strided_parameters_are_trained_the_general_way(make):
+    with blocks.seeded(0):
+        module = make().double()
+    X = torch.randn(N, D, generator=generator(), dtype=torch.float64)
+    y = torch.zeros(N, len(module[-1].bias), dtype=torch.float64)
+    net = Trainer(module, nn.MSELoss(), optimizer="sgd", lr=0.0).initialize()
+    net._look_up(net.get_iterator(net.get_dataset(X, y), training=True), {})
+    assert net.loop_.dense is None or net.loop_.dense.step(X, y, None) is None
+
+
+def test_a_pass_is_not_copied():
+    with pytest.raises(TypeError, match="make one of the copied module"):
+        copy.deepcopy(_dense.DensePass.of(network()))
