@@ -10,8 +10,9 @@ from sklearn.utils.validation import has_fit_parameter
 from zoo.contract.estimator import Classifier
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Fixed, Interval, Jobs, Positive, Search, Seed
+from zoo.engines.trees.checks import demand
 from zoo.engines.trees.columns import Explanation, find_categories
-from zoo.engines.trees.portable import Portable, check_trees, demand
+from zoo.engines.trees.portable import Portable
 
 
 class AdaBoostClassifier(Portable, Classifier):
@@ -247,11 +248,17 @@ class AdaBoostClassifier(Portable, Classifier):
             )
         return [], "Softmax"
 
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
     def _check_read(self) -> None:
-        demand(self.estimator is None, "its learners are no trees")
+        if self.estimator is not None:
+            demand("estimators_" in vars(self), "its learners are no trees")
+            return
+        super()._check_read()
         self.estimators_ = []
-        trees, k = len(self.model_["root"]), len(self.classes_)
-        check_trees(self, 1 if k == 2 else k, 0 if k == 2 else k)
+        trees, k = len(self.model_["root"]), self._n_outputs()
+        demand(self.model_["value"].shape[1:] == (() if k == 1 else (k,)), f"leaves do not hold {k} numbers")
         each = trees == np.size(self.estimator_weights_) == np.size(self.estimator_errors_)
         demand(trees > 0 and each, "votes are not one a tree")
 

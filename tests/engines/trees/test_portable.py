@@ -172,7 +172,7 @@ TREE = ("trees", 0)
         (("learned", "n_iter_"), 3, "2 trees instead of 3"),
         (("learned", "history_"), 3, "history_"),
         ((*TREE, "left", 0), 0, "feature is -1"),
-        ((*TREE, "left", 0), 10**9, "no tree"),
+        ((*TREE, "left", 0), 10**9, "out of its range"),
         ((*TREE, "left", 0), -5, "out of its range"),
         ((*TREE, "left", 0), 1.5, "no number"),
         ((*TREE, "left", 0), 10**30, "too large"),

@@ -19,6 +19,7 @@ from zoo.contract.params import (
     Whole,
 )
 from zoo.engines.losses import Loss, weighted_quantile
+from zoo.engines.trees.checks import demand
 from zoo.engines.trees.columns import (
     Explanation,
     constraint_sets,
@@ -26,7 +27,7 @@ from zoo.engines.trees.columns import (
     monotone_directions,
 )
 from zoo.engines.trees.forest import still_to_grow
-from zoo.engines.trees.portable import Portable, check_trees, demand
+from zoo.engines.trees.portable import Portable
 
 Leaves = Annotated[int, Interval(2, None), Search(4, 256, log=True)]
 Column = Whole | str
@@ -268,16 +269,21 @@ class Boosting(Portable, abstract=True):
             self.model_ = _model.drop_trees(self.model_, best * n_scores)
             self.n_iter_ = best
 
+    def _n_outputs(self):
+        return self._n_scores()
+
     def _check_read(self):
-        k = self._n_scores()
+        super()._check_read()
+        k, trees = self._n_scores(), len(self.model_["root"])
         self.initial_ = np.asarray(self.initial_, np.float64)
         finite = self.initial_.shape == (k,) and np.isfinite(self.initial_).all()
         demand(finite, f"initial_ does not hold {k} numbers")
         demand(type(self.n_iter_) is int, "n_iter_ is no whole number")
         recorded = isinstance(self.history_, dict) and set(self.history_) == {"valid_loss"}
         demand(recorded, "history_ is no record of valid_loss")
-        check_trees(self, k, 0, self.n_iter_ * k)
-        here = np.arange(len(self.model_["root"])) % k
+        demand(self.model_["value"].ndim == 1, "leaves hold more than one number")
+        demand(trees == self.n_iter_ * k, f"it has {trees} trees instead of {self.n_iter_ * k}")
+        here = np.arange(trees) % k
         demand(np.array_equal(self.model_["output"], here), "outputs of trees are not in turn")
 
     def _onnx_steps(self):

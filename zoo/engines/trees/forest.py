@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed
+from zoo.engines.trees.checks import check_rows, demand
 from zoo.engines.trees.columns import Explanation, find_categories
-from zoo.engines.trees.portable import Portable, check_trees, demand
+from zoo.engines.trees.portable import Portable
 
 DRAWS_ROWS = (
     "a bootstrap draws rows, not weights; RandomForestClassifier and RandomForestRegressor of "
@@ -55,17 +56,22 @@ class Growing(Portable, abstract=True):
             )
         return [("Div", float(len(self.model_["root"])))], "Identity"
 
+    def _n_outputs(self):
+        if not hasattr(self, "classes_"):
+            return self.model_["value"].shape[-1]
+        if isinstance(self.classes_, list):
+            # Where every column has two classes one number each says it all.
+            sizes = [len(k) for k in self.classes_]
+            return sum(sizes)
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
     def _check_read(self):
-        width = self.model_["value"].shape[-1]
-        if hasattr(self, "classes_"):
-            sizes = [len(k) for k in self.classes_] if isinstance(self.classes_, list) else []
-            width = sum(sizes) or (1 if len(self.classes_) == 2 else len(self.classes_))
-        check_trees(self, width, width)
+        super()._check_read()
+        several = self.model_["value"].ndim == 2 and self.model_["value"].shape[1] == self._n_outputs()
+        demand(several, f"leaves do not hold {self._n_outputs()} values")
         demand(len(self.model_["root"]) > 0, "it has no trees")
         each = np.shape(self.feature_importances_) == (self.n_features_in_,)
         demand(each, "feature_importances_ are not one a feature")
-        # Means are held in the precision of X.
-        self.model_["value"] = self.model_["value"].astype(self.dtype_)
 
     def _rules(self, targets, w, p, seed):
         from zoo.engines.trees import records
@@ -263,6 +269,8 @@ class Forest(Growing, abstract=True):
         each = all(np.shape(a) == (trees,) and a.dtype == np.int64 and a.min() >= 0 for a in whole)
         demand(each, "seeds_ and n_drawn_ are not one a tree")
         demand(type(self.n_samples_fit_) is int and self.n_samples_fit_ > 0, "n_samples_fit_ is no count")
+        if "rows_" in vars(self):
+            check_rows(self.rows_, self.model_)
 
     def _n_drawn(self, n):
         """Return how many rows a tree draws; 0 means that it takes each once."""

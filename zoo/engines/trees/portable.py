@@ -32,6 +32,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from zoo.contract.estimator import Estimator
 from zoo.contract.params import fields_of, validate
+from zoo.engines.trees.checks import (
+    Damage,
+    check_categories,
+    check_model,
+    check_nodes,
+    check_outputs,
+    demand,
+    depths,
+)
 
 FORMAT, VERSION = "zoo.trees", 1
 PLAIN = (str, int, float, bool, type(None))
@@ -95,8 +104,27 @@ class Portable(Estimator, abstract=True):
         """Return what follows the sum of the trees: operators with a constant, and the link."""
         raise NotImplementedError
 
+    def _n_outputs(self) -> int:
+        """Return how many outputs the trees add to."""
+        raise NotImplementedError
+
     def _check_read(self) -> None:
         """Raise where what was read does not fit together."""
+        check_categories(self.codes_, self.n_features_in_)
+        check_model(self.model_, self.n_features_in_)
+        check_outputs(self.model_, self._n_outputs())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state that was saved, where kernels can follow its trees."""
+        super().__setstate__(state)
+        if not self.__sklearn_is_fitted__():
+            return
+        try:
+            self._check_read()
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{type(self).__name__}: the saved trees are damaged: {error}; fit and save them again."
+            ) from error
 
 
 def _write(estimator):
@@ -183,30 +211,20 @@ def _holds(bits, c):
 # -- reading ----------------------------------------------------------------------------------------
 
 
-class _Damage(Exception):
-    """What is wrong with a text."""
-
-
-def demand(condition, what):
-    """Raise where what was read is not as it has to be."""
-    if not condition:
-        raise _Damage(what)
-
-
 def read(cls, text):
     """Make a fitted estimator of a class from JSON."""
     try:
         try:
             data = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
-            raise _Damage(f"it is no JSON ({error})") from error
+            raise Damage(f"it is no JSON ({error})") from error
         demand(isinstance(data, dict) and data.get("format") == FORMAT, f"its format is not {FORMAT!r}")
         version = data.get("version")
         demand(version == VERSION, f"its version is {version!r}, and this release reads {VERSION}")
         kind = data.get("estimator")
         demand(kind == cls.__name__, f"it holds a {kind!r}; call from_json of that class")
         return _read(cls, data)
-    except (_Damage, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(
             f"{cls.__name__}.from_json cannot read this text: {what}; give what to_json wrote."
@@ -224,13 +242,13 @@ def _read(cls, data):
     demand(data["dtype"] in ("float32", "float64"), f"its dtype is {data['dtype']!r}")
     estimator.dtype_ = np.dtype(data["dtype"])
     features = _list(data["features"], "features")
-    estimator.n_features_in_ = p = len(features)
-    demand(0 < p < 1 << 24, f"it has {p} features")
+    estimator.n_features_in_ = len(features)
     names = [_object(f, "a feature", ("name", "codes", "labels")).get("name") for f in features]
     if any(name is not None for name in names):
         demand(all(isinstance(name, str) for name in names), "some features have names and others none")
         estimator.feature_names_in_ = np.array(names, dtype=object)
     estimator.codes_ = [_codes(f) for f in features]
+    check_categories(estimator.codes_, len(features))
     estimator.categories_ = {j: _labels(f) for j, f in enumerate(features) if "labels" in f}
     if data["classes"] is not None:
         estimator.classes_ = _classes(data["classes"])
@@ -244,7 +262,9 @@ def _read(cls, data):
             value = {k: np.array([np.nan if x is None else x for x in v], float) for k, v in value.items()}
         setattr(estimator, key, value)
     trees = [_nodes(t, estimator.codes_) for t in _list(data["trees"], "trees")]
-    estimator.model_ = _join(_model.empty_model(), trees)
+    estimator.model_ = model = _join(_model.empty_model(), trees)
+    check_nodes(model, len(features))
+    model["depth"] = depths(model)
     estimator._check_read()
     estimator._fitted_ = True
     return estimator
@@ -287,9 +307,7 @@ def _numbers(x, what, kind, n=None, low=None, high=None):
 
 
 def _codes(feature):
-    codes = _numbers(feature.get("codes", []), "codes", float)
-    demand(len(codes) <= 255 and (np.diff(codes) > 0).all(), "codes are more than 255 or do not rise")
-    return codes
+    return _numbers(feature.get("codes", []), "codes", float)
 
 
 def _labels(feature):
@@ -314,19 +332,11 @@ def _classes(x):
 def _nodes(tree, codes):
     """Check one tree and return its nodes as arrays."""
     left = _numbers(_object(tree, "a tree", NODE)["left"], "left", int, low=0)
-    n, p, at = len(left), len(codes), np.arange(len(left))
+    n, p = len(left), len(codes)
     feature = _numbers(tree["feature"], "feature", int, n, -1, p - 1)
-    inner = left != at
     demand(n > 0, "a tree has no nodes")
-    demand(bool(((feature >= 0) == inner).all()), "feature is -1 elsewhere than in the leaves")
-    demand(bool((left[inner] > at[inner]).all()), "a child stands before its parent")
-    children = np.sort(np.concatenate([left[inner], left[inner] + 1]))
-    demand(np.array_equal(children, np.arange(1, n)), "nodes are no tree: each but the root is one child")
-    depth = np.zeros(n, np.int64)
-    for i in at[inner]:
-        depth[left[i] : left[i] + 2] = depth[i] + 1
+    demand(bool((left < n).all()), "left holds a number out of its range")
     threshold = _list(tree["threshold"], "threshold", n)
-    demand(all(t is None for t in np.array(threshold, object)[~inner]), "a leaf has a threshold")
     known = _numbers([t for t in threshold if t is not None], "threshold", float)
     infinite = np.array([t is None for t in threshold])
     cuts = np.full(n, np.inf)
@@ -336,7 +346,7 @@ def _nodes(tree, codes):
     for i, held in enumerate(_list(tree.get("categories", [None] * n), "categories", n)):
         if held is None:
             continue
-        demand(bool(inner[i]), "a leaf has categories")
+        demand(feature[i] >= 0, "a leaf has categories")
         k = len(codes[feature[i]])
         held = _numbers(held, "categories", int, None, 0, k - 1)
         bits = np.zeros(4, np.uint64)
@@ -354,7 +364,7 @@ def _nodes(tree, codes):
     output = tree["output"]
     demand(type(output) is int and 0 <= output < 1 << 20, "an output is no small whole number")
     nodes = {
-        "output": output, "depth": int(depth.max()), "left": left, "feature": feature,
+        "output": output, "depth": 0, "left": left, "feature": feature,
         "threshold": cuts, "missing_left": missing_left, "set_at": set_at,
         "sets": np.array(sets, np.uint64).reshape(-1, 4), "value": numbers,
         "weight": _numbers(tree["weight"], "weight", float, n, 0),
@@ -380,20 +390,9 @@ def _join(empty, trees):
             parts[name].append(tree[name])
         start += len(tree["left"])
         n_sets += len(tree["sets"])
-    demand(start < 1 << 31, "it has too many nodes")
     if trees and trees[0]["value"].ndim == 2:
         parts["value"] = parts["value"][1:]
     model = {name: np.concatenate(p).astype(empty[name].dtype) for name, p in parts.items()}
     for name in ("gain", "count"):
         demand(len(model[name]) in (0, start), f"some trees have {name} and others not")
     return model
-
-
-def check_trees(estimator, n_outputs, width, n_trees=None):
-    """Demand that trees add to these outputs, with so many values (0: one number a node)."""
-    model = estimator.model_
-    got = model["value"].shape[1] if model["value"].ndim == 2 else 0
-    trees = len(model["root"])
-    demand(trees == 0 or got == width, f"leaves hold {got} values instead of {width}")
-    demand(bool((model["output"] + max(width, 1) <= n_outputs).all()), "a tree adds to no output there is")
-    demand(n_trees is None or trees == n_trees, f"it has {trees} trees instead of {n_trees}")

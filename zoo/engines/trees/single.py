@@ -7,8 +7,8 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from zoo.engines.trees.checks import demand
 from zoo.engines.trees.forest import Growing
-from zoo.engines.trees.portable import demand
 
 
 class Single(Growing, abstract=True):
