@@ -39,8 +39,8 @@ def path(module, criterion, y):
     """The path as a Trainer builds it."""
     X = torch.randn(N, D, generator=generator(), dtype=torch.float64)
     net = Trainer(module, criterion, optimizer="sgd", lr=0.0).initialize()
-    net._look_up(net.get_iterator(net.get_dataset(X, y), training=True), {})
-    return net.loop_.dense, X
+    net.fast_.look_up(net, net.get_iterator(net.get_dataset(X, y), training=True), {})
+    return net.fast_.dense, X
 
 
 CRITERIA = [

@@ -10,7 +10,7 @@ from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -406,3 +406,23 @@ def test_weights_travel_to_convolutions_too():
     weighed = ConvNetClassifier(**fit).fit(X, y, w).predict_proba(X)
     repeated = ConvNetClassifier(**fit).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
     np.testing.assert_allclose(weighed, repeated.predict_proba(X), atol=1e-8)
+
+
+def test_early_stopping_weighs_the_rows_that_it_sets_aside(iris):
+    X, y = iris
+    w = np.random.default_rng(0).uniform(0.1, 5, len(X))
+    model = MLPClassifier(early_stopping=True, max_epochs=1, lr=1e-12, random_state=0)
+    model.fit(X, y, sample_weight=w)
+    _, held = train_test_split(np.arange(len(X)), test_size=0.1, stratify=y, random_state=model.seed_)
+    losses = -np.log(model.predict_proba(X[held])[np.arange(len(held)), y[held]])
+    expected = np.average(losses, weights=w[held])
+    assert model.history_["valid_loss"][0] == pytest.approx(expected, rel=1e-9)
+    assert abs(expected / losses.mean() - 1) > 1e-3
+
+
+@pytest.mark.parametrize("n", [10, 12, 21])
+def test_early_stopping_on_few_rows_of_many_classes(n):
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    y = np.arange(n) % 5
+    model = MLPClassifier(early_stopping=True, max_epochs=3, random_state=0).fit(X, y)
+    assert len(model.history_["valid_loss"]) == 3

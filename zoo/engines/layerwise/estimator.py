@@ -54,10 +54,10 @@ class LocallyTrained(Classifier, Neural, abstract=True):
         mean, scale = location_scale(rows, w)
         self.x_mean_, self.x_scale_ = mean.reshape(X.shape[1:]), scale.reshape(X.shape[1:])
 
-    def _build_net(self, device: str) -> Any:
+    def _trainer(self) -> Any:
         from zoo.engines.layerwise.step import LocalTrainer
 
-        return LocalTrainer(**super()._build_net(device).get_params(deep=False))
+        return LocalTrainer
 
     def _criterion(self) -> Any:
         from zoo.engines.layerwise.step import ItsOwnLoss

@@ -4,7 +4,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from threadpoolctl import ThreadpoolController
@@ -20,10 +19,9 @@ class LocalTrainer(Trainer):
     ``n_pieces`` and calls ``done(piece)`` when the gradients of one are there.
     """
 
-    @property
-    def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        own = {"gradient_clip": ClipLocally(self.gradient_clip)}
-        return [(name, own.get(name, callback)) for name, callback in super()._default_callbacks]
+    def _clip(self, largest: float, named_parameters: Any) -> None:
+        """Clip the gradients of every separately trained piece by themselves; the module knows them."""
+        self.module_.clip(largest)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Update; piece by piece where the module is trained in pieces.
@@ -55,7 +53,7 @@ class LocalTrainer(Trainer):
         return (
             getattr(self.module_, "n_pieces", 1) > 1
             and self._optimizers == ["optimizer"]
-            and all(isinstance(c, ClipLocally) for c in self._listeners("on_grad_computed"))
+            and not self._heard("on_grad_computed")
         )
 
     def _update(self, piece: Any) -> None:
@@ -73,25 +71,14 @@ class LocalTrainer(Trainer):
             x, y, w = self._augmented(x, y, w)
         x = self._cast(x)
         n = len(next(iter(x.values())))
-        share = torch.full((n,), 1.0 / n, dtype=self.loop_.dtype, device=x["x"].device)
+        share = torch.full((n,), 1.0 / n, dtype=self.dtype_, device=x["x"].device)
         if w is not None:
             w = to_tensor(w, self.device).to(share.dtype)
             share = w / w.sum()
         pieces = {} if done is None else {"done": done}
-        with self._unusual():
+        with self._forward_context():
             loss = self.module_.learn(**x, w=share, **pieces)
         return {"loss": loss.detach(), "y_pred": loss.detach()}
-
-
-class ClipLocally(Callback):
-    """Clip the gradients of every separately trained piece by themselves."""
-
-    def __init__(self, largest: float | None) -> None:
-        self.largest = largest
-
-    def on_grad_computed(self, net: Any, *args: Any, **kwargs: Any) -> None:
-        """Ask the module, which knows its pieces."""
-        net.module_.clip(self.largest)
 
 
 class ItsOwnLoss(nn.Module):

@@ -28,6 +28,8 @@ from torch.nn.modules import module as torch_module
 from zoo.engines.neural.lean import without_grad
 
 aten = torch.ops.aten
+# The label that torch's cross entropy leaves out unless told otherwise.
+IGNORED = -100
 
 
 class Activation(NamedTuple):
@@ -340,7 +342,11 @@ def _loss_of(criterion: Any) -> Any:
     if criterion.reduction not in ("none", "mean"):
         return None
     if kind is nn.CrossEntropyLoss:
-        plain = criterion.weight is None and criterion.label_smoothing == 0
+        plain = (
+            criterion.weight is None
+            and criterion.label_smoothing == 0
+            and criterion.ignore_index == IGNORED
+        )
         return cross_entropy if plain else None
     if kind is nn.MSELoss:
         return squared_error
@@ -357,15 +363,20 @@ class DensePath:
         The network.
     loss : function
         ``(z, y, w) -> (loss, gradient)``, or None where it does not apply.
-    hooks : list of dict
-        Where hooks would be registered; looked at before every batch.
+    module, criterion : nn.Module
+        What the form was read from; looked at before every batch, for hooks and for changes.
     """
 
-    def __init__(self, layers: list[Layer], loss: Any, hooks: list[Any]) -> None:
+    def __init__(
+        self, layers: list[Layer], loss: Any, module: nn.Sequential, criterion: nn.Module
+    ) -> None:
+        self.module, self.criterion = module, criterion
+        self.parts = tuple(module._modules.values())
+        self.hooks = hooks_on(module, *module, criterion)
+        self.instances = [vars(m) for m in (module, *module, criterion)]
         self.linears = [linear for linear, _ in layers]
         self.activations = [phi for _, phi in layers]
         self.loss = loss
-        self.hooks = hooks
         self.spaces: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
 
     @classmethod
@@ -381,7 +392,16 @@ class DensePath:
             return None
         if not _plain_targets(iterator, loss, layers[-1].linear.out_features):
             return None
-        return cls(layers, loss, hooks_on(module, *module, criterion))
+        return cls(layers, loss, module, criterion)
+
+    def belongs_to(self, net: Any) -> bool:
+        """Whether the net still has the module that the path was made of, as it was."""
+        return (
+            net.module_ is self.module
+            and net.criterion_ is self.criterion
+            and tuple(self.module._modules.values()) == self.parts
+            and not any("forward" in own or "_compiled_call_impl" in own for own in self.instances)
+        )
 
     def _space(self, n: int, like: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return memory for the hidden layers and their gradients of a batch of n rows.
@@ -413,7 +433,9 @@ class DensePath:
             ):
                 return None
             params.append((W, b))
-        return params
+        # Tied since the form was read: a parameter that serves twice has two gradients to add up.
+        given = [p for pair in params for p in pair if p is not None]
+        return params if len(set(map(id, given))) == len(given) else None
 
     def step(
         self, X: Any, y: Any, w: Tensor | None, replace: bool = False
@@ -487,7 +509,8 @@ class DensePath:
 def usual(p: Tensor, dtype: torch.dtype, replace: bool) -> bool:
     """Whether the gradient of a parameter is to be computed and nothing else is asked for."""
     return (
-        p.requires_grad
+        type(p) is nn.Parameter
+        and p.requires_grad
         and p.dtype is dtype
         and p.is_contiguous()
         and not p._backward_hooks

@@ -7,6 +7,7 @@ seeding, warm start and persistence are here. torch is imported when a fit begin
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal
@@ -202,12 +203,11 @@ class Neural(Estimator, abstract=True):
         from skorch.callbacks import PrintLog
 
         from zoo.engines.modules.blocks import seeded
-        from zoo.engines.neural.trainer import Trainer
 
         with seeded(self.seed_):
             module = self._module(**self.spec_)
         module = module.to(torch.float64 if self.dtype_ == np.float64 else torch.float32)
-        return Trainer(
+        return self._trainer()(
             module,
             criterion=self._criterion(),
             optimizer=self.optimizer,
@@ -224,6 +224,12 @@ class Neural(Estimator, abstract=True):
             verbose=self.verbose,
             callbacks__print_log=PrintLog() if self.verbose else None,
         )
+
+    def _trainer(self) -> Any:
+        """Return the class of the net."""
+        from zoo.engines.neural.trainer import Trainer
+
+        return Trainer
 
     def _callbacks(self, val: Any) -> list[Any]:
         from skorch.callbacks import EarlyStopping
@@ -261,12 +267,13 @@ class Neural(Estimator, abstract=True):
 
     def _set_aside(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any, Any]:
         rows = np.arange(n_rows(X))
-        labels = y if hasattr(self, "classes_") and _can_be_split(y) else None
         if len(rows) * self.validation_fraction < 1:
             raise ValueError(
                 f"{type(self).__name__}: validation_fraction={self.validation_fraction} of "
                 f"{len(rows)} rows is none; give more rows, or early_stopping=False."
             )
+        held_rows = math.ceil(len(rows) * self.validation_fraction)
+        labels = y if hasattr(self, "classes_") and _can_be_split(y, held_rows) else None
         train, held = train_test_split(
             rows, test_size=self.validation_fraction, stratify=labels, random_state=self.seed_
         )
@@ -372,9 +379,12 @@ def threads_for(work: float) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _can_be_split(y: Any) -> bool:
+def _can_be_split(y: Any, held: int) -> bool:
     """Tell whether every class has a row for either side of a stratified split."""
-    return y is not None and y.ndim == 1 and np.bincount(y).min() >= 2
+    if y is None or y.ndim != 1:
+        return False
+    count = np.bincount(y)
+    return count.min() >= 2 and len(count) <= min(held, len(y) - held)
 
 
 def _watched(val: Any) -> tuple[str, bool]:
@@ -405,6 +415,11 @@ class NeuralClassifier(Classifier, Neural, abstract=True):
         return torch.nn.CrossEntropyLoss(
             reduction="none", label_smoothing=float(self.label_smoothing)
         )
+
+    def _trainer(self) -> Any:
+        from zoo.engines.neural.trainer import ClassifierTrainer
+
+        return ClassifierTrainer
 
     def _scores(self, X: Any) -> np.ndarray:
         return self._forward(X)

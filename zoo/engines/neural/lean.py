@@ -26,6 +26,16 @@ class without_grad:
         _set_grad_enabled(self.before)
 
 
-def backward(loss: Tensor, one: Tensor) -> None:
-    """Accumulate the gradients of a scalar loss; ``one`` is a one of its dtype and device."""
+_ones: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+
+def backward(loss: Tensor) -> None:
+    """Accumulate the gradients of a scalar loss, as ``loss.backward()``."""
+    if type(loss) is not Tensor or loss.ndim or not loss.is_floating_point():
+        loss.backward()
+        return
+    kind = loss.dtype, loss.device
+    one = _ones.get(kind)
+    if one is None:
+        one = _ones[kind] = torch.ones((), dtype=loss.dtype, device=loss.device)
     _run_backward((loss,), (one,), False, False, (), allow_unreachable=True, accumulate_grad=True)

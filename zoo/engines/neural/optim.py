@@ -10,10 +10,11 @@ unpickled parameters are the ones that are trained.
 The parents load ``torch._dynamo`` (over a second) the first time one is built; these do not.
 """
 
+import inspect
 import operator
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,7 +27,21 @@ __all__ = ["OPTIMIZERS", "AdaBound", "FusedAdam", "FusedAdamW", "FusedSGD", "des
 
 
 class Fused(Optimizer):
-    """What the fused optimisers share: a lean step, and bookkeeping without ``torch._dynamo``."""
+    """What the fused optimisers share: a lean step, and bookkeeping without ``torch._dynamo``.
+
+    ``general`` is the step of torch for what the kernels do not do: sparse gradients, complex
+    parameters, and parameters or gradients whose memory they would walk in a wrong order.
+    """
+
+    general: ClassVar[Callable[[Any], Any] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__:
+            if base.__module__.startswith("torch.optim.") and base is not Optimizer:
+                # Without the wrappers, which load torch._dynamo and call hooks a second time.
+                cls.general = inspect.unwrap(base.step)  # type: ignore[attr-defined]
+                return
 
     # torch wraps these three in a decorator that loads torch._dynamo; the wrapped function is the
     # same bookkeeping without it.
@@ -57,22 +72,35 @@ class Fused(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with without_grad():
-            for group in self.param_groups:
-                params = group["params"]
-                grads = [p.grad for p in params]
-                if any(g is None for g in grads):
-                    params = [p for p, g in zip(params, grads, strict=True) if g is not None]
-                    grads = [g for g in grads if g is not None]
-                if not params:
-                    continue
-                if _alike(params):
-                    self._update(group, params, grads)
-                else:
-                    for same in _by_kind(params):
-                        self._update(group, same, [p.grad for p in same])
+            found = [self._trained(group) for group in self.param_groups]
+            if all(_walkable(params, grads) for params, grads in found):
+                for group, (params, grads) in zip(self.param_groups, found, strict=True):
+                    if not params:
+                        continue
+                    if _alike(params):
+                        self._update(group, params, grads)
+                    else:
+                        for same in _by_kind(params):
+                            self._update(group, same, [p.grad for p in same])
+            elif self.general is not None:
+                type(self).general(self)  # type: ignore[misc]
+            else:
+                raise TypeError(
+                    f"{type(self).__name__} takes no sparse gradients and no complex parameters; use "
+                    "another optimizer, such as 'adagrad' or 'sgd'."
+                )
         self._call(self._optimizer_step_post_hooks, closure)
         self._call(torch_optimizer._global_optimizer_post_hooks, closure)
         return loss
+
+    def _trained(self, group: dict[str, Any]) -> tuple[list[Tensor], list[Any]]:
+        """Return the parameters of a group that have gradients, and these."""
+        params = group["params"]
+        grads = [p.grad for p in params]
+        if any(g is None for g in grads):
+            params = [p for p, g in zip(params, grads, strict=True) if g is not None]
+            grads = [g for g in grads if g is not None]
+        return params, grads
 
     def _call(self, hooks: dict[int, Any], closure: Any) -> None:
         if hooks:
@@ -90,6 +118,18 @@ def _alike(params: list[Tensor]) -> bool:
     """Whether one fused call may take all of them."""
     dtype, device = params[0].dtype, params[0].device
     return all(p.dtype is dtype and p.device == device for p in params)
+
+
+def _walkable(params: list[Tensor], grads: list[Any]) -> bool:
+    """Whether parameters and gradients are real and lie in memory without gaps, in one order."""
+    for p, g in zip(params, grads, strict=True):
+        if g.layout is not torch.strided or p.is_complex():
+            return False
+        if p.is_contiguous() and g.is_contiguous():
+            continue
+        if p.stride() != g.stride() or not torch.ops.aten.is_non_overlapping_and_dense(p):
+            return False
+    return True
 
 
 def _by_kind(params: list[Tensor]) -> list[list[Tensor]]:

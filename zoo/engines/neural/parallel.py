@@ -22,7 +22,7 @@ import pickle
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -66,10 +66,13 @@ class Share:
         drawn = torch.randint(2**62, (), generator=noise, device=noise.device)
         noise.manual_seed(int(drawn) + self.rank)
 
-    def step(self, net: Any, batch: Any, fit_params: Mapping[str, Any]) -> dict[str, Any]:
-        """Compute the gradients and the loss of the whole batch, with the other processes."""
+    def step(self, net: Any, batch: Any, alone: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Compute the gradients and the loss of the whole batch, with the other processes.
+
+        ``alone(rows)`` is the step of one process.
+        """
         mine, share = self._mine(batch)
-        step: dict[str, Any] = net._gradients(mine, **fit_params)
+        step = alone(mine)
         with torch.no_grad():
             gradients = [p.grad for _, p in net.get_all_learnable_params() if p.grad is not None]
             # One message a step: all gradients, and the loss behind them.

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Subset
 CHUNK_BYTES = 2**20
 
 
-class Batch(tuple[Any, Any]):
-    """A pair ``(X, y)``, as skorch expects it, which also carries the weights of its rows."""
+class Batch(list[Any]):
+    """``[X, y]``, as skorch yields it and callbacks may change it, and the weights of the rows."""
 
     w: torch.Tensor | None = None
 
@@ -38,7 +38,8 @@ def take(data: Any, index: np.ndarray) -> Any:
     if isinstance(data, Mapping):
         return {key: take(value, index) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return type(data)(take(value, index) for value in data)
+        parts = [take(value, index) for value in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else type(data)(parts)
     if isinstance(data, torch.Tensor):
         return data.index_select(0, torch.as_tensor(index, device=data.device))
     if hasattr(data, "iloc"):
@@ -95,7 +96,7 @@ def assemble(keys: Any, parts: Any) -> Any:
         return parts[0]
     if isinstance(keys, list):
         return dict(zip(keys, parts, strict=True))
-    return keys(parts)
+    return keys(*parts) if hasattr(keys, "_fields") else keys(parts)
 
 
 def gather(column: Any, rows: slice | torch.Tensor) -> torch.Tensor:
@@ -213,13 +214,19 @@ class Batches:
         for start in range(0, n, step):
             stop = min(start + step, n)
             rows = slice(start, stop) if order is None else order[start:stop]
-            pieces = [gather(column, rows).split(size) for column in columns]
+            # Not views in autograd's eyes: a module may write into one batch and leave the others be.
+            pieces = [gather(column, rows).unsafe_split(size) for column in columns]
             for parts in zip(*pieces, strict=True):
                 if bare:
                     batch = Batch(parts[:2])
                 else:
                     X = assemble(self.X_keys, parts[:n_X])
-                    y = assemble(self.y_keys, parts[n_X : n_X + n_y]) if n_y else None
+                    # Zeros where there is no target, as skorch has them.
+                    y = (
+                        assemble(self.y_keys, parts[n_X : n_X + n_y])
+                        if n_y
+                        else torch.zeros(len(parts[0]), 1)
+                    )
                     batch = Batch((X, y))
                 if self.w_columns:
                     batch.w = parts[-1]

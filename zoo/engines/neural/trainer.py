@@ -1,40 +1,32 @@
-r"""The Trainer: the one subclass of skorch's ``NeuralNet``, and the loop of every torch estimator.
+r"""The Trainer: skorch's ``NeuralNet`` as the loop of every torch estimator.
 
-What it adds to skorch: rows are sliced instead of fetched one by one, optimisers make one kernel
-call a step, small dense networks have their gradients written by hand, weights of rows, validation
-data, random numbers from generators of its own, precision that follows the module. What it keeps:
-every method and notification that a user of skorch may rely on.
+What it adds to skorch: rows are sliced instead of fetched one by one, weights of rows, validation
+data, random numbers from generators of its own, precision that follows the module. One batch is the
+matter of `zoo.engines.neural.step`, which `zoo.engines.neural.fast` may shorten. What it keeps: every
+method and notification that a user of skorch may rely on.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from functools import cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn import get_config
+from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.metadata_routing import process_routing
-from skorch import NeuralNet
-from skorch.callbacks import (
-    Callback,
-    EpochTimer,
-    GradientNormClipping,
-    PassthroughScoring,
-    PrintLog,
-)
-from skorch.dataset import get_len, unpack_data
+from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
+from skorch.dataset import get_len
 from skorch.history import History
-from skorch.utils import TeeGenerator, to_device, to_tensor
+from skorch.utils import to_device, to_numpy
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from zoo.engines.modules import blocks
 from zoo.engines.neural import optim, parallel, schedules
-from zoo.engines.neural.dense import DensePath
-from zoo.engines.neural.lean import backward
+from zoo.engines.neural.fast import Fast
 from zoo.engines.neural.rows import (
     Batches,
     Rows,
@@ -44,8 +36,9 @@ from zoo.engines.neural.rows import (
     row_count,
     take,
 )
+from zoo.engines.neural.step import NO_CONTEXT, Step
 
-__all__ = ["Trainer"]
+__all__ = ["ClassifierTrainer", "Trainer"]
 
 # Rows in a block of forward_batches are chosen so that a block holds about this many inputs.
 FORWARD_ITEMS = 2**18
@@ -55,9 +48,6 @@ FORWARD_ITEMS = 2**18
 SERIAL_PRODUCT = 2**25
 # The noise of the network and the order of the rows come from two streams of one seed.
 NOISE_STREAM = 0x9E3779B9
-
-# Inputs that follow the dtype of the module: real numbers and images. Indices stay what they are.
-_CAST = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class LossScoring(PassthroughScoring):
@@ -82,7 +72,7 @@ def _set_weight_decay(net: "Trainer", name: str, value: float) -> None:
         group["weight_decay"] = value
 
 
-class Trainer(NeuralNet):
+class Trainer(Step):
     """Train a torch module; skorch's ``NeuralNet`` with the defaults and the speed of this library.
 
     Parameters
@@ -153,7 +143,7 @@ class Trainer(NeuralNet):
         self.seed = seed
         self.steps = steps
         self.augment = augment
-        self.loop_ = _Loop()
+        self.fast_ = Fast()
         super().__init__(
             module,
             criterion,
@@ -180,9 +170,6 @@ class Trainer(NeuralNet):
             ("valid_loss", LossScoring(name="valid_loss")),
             ("print_log", PrintLog()),
         ]
-        if self.gradient_clip is not None:
-            clipping = GradientNormClipping(gradient_clip_value=self.gradient_clip)
-            defaults.append(("gradient_clip", clipping))
         if self.schedule is not None:
             defaults.append(("schedule", schedules.schedule_callback(self.schedule)))
         return defaults
@@ -191,11 +178,14 @@ class Trainer(NeuralNet):
         """Build every component anew; both streams of random numbers start again."""
         if self.precision not in (None, "bf16"):
             raise ValueError(f"precision is {self.precision!r}, but it must be None or 'bf16'.")
+        super().initialize()
+        return self
+
+    def _begin_streams(self) -> None:
+        """Let the order of the rows and the noise follow from the seed, from their beginning."""
         seed = int(self.seed)
         self.order_generator_ = torch.Generator().manual_seed(seed)
         self.noise_generator_ = self._new_noise_generator(seed)
-        super().initialize()
-        return self
 
     def _new_noise_generator(self, seed: int) -> torch.Generator:
         device = torch.device("cpu" if self.device is None else self.device)
@@ -214,11 +204,14 @@ class Trainer(NeuralNet):
         return self
 
     def _initialize_module(self, reason: str | None = None) -> "Trainer":
+        # Here and not in `initialize`, which mixins such as skorch's for accelerate replace.
+        if not reason:
+            self._begin_streams()
         super()._initialize_module(reason=reason)
         with self._current_init_context("module"):
             for name in self._modules:
                 self._adopt(name)
-        self.loop_.dtype = _floating_dtype(self.module_)
+        self._follow_dtype()
         return self
 
     def _initialize_criterion(self, reason: str | None = None) -> "Trainer":
@@ -261,7 +254,8 @@ class Trainer(NeuralNet):
         if options["batch_size"] == -1:
             options["batch_size"] = len(dataset)
         own = isinstance(iterator, type) and issubclass(iterator, Batches)
-        if training and own:
+        ordered = isinstance(dataset, IterableDataset) or {"sampler", "batch_sampler"} & set(options)
+        if training and own and not ordered:
             options.setdefault("shuffle", True)
         if training and (own or iterator is DataLoader):
             options.setdefault("generator", self.order_generator_)
@@ -305,6 +299,14 @@ class Trainer(NeuralNet):
             )
         dataset.w = w
         return dataset
+
+    def _validation_dataset(self, val: Any) -> Any:
+        if not isinstance(val, tuple | list) or len(val) not in (2, 3):
+            raise TypeError(
+                f"val is {val!r}, but it must be validation data, (X, y) or (X, y, sample_weight); an "
+                "argument of forward that bears this name travels in a mapping as X."
+            )
+        return self._dataset(*val, *[None] * (3 - len(val)))
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -365,7 +367,7 @@ class Trainer(NeuralNet):
             self.interrupted_ = True
         finally:
             self._set_training(False)
-            self.loop_.dense = self.loop_.modules = None
+            self.fast_.forget()
         self.notify("on_train_end", X=X, y=y)
         self._set_training(False)
         return self
@@ -396,13 +398,13 @@ class Trainer(NeuralNet):
         if val is None:
             train, valid = self.get_split_datasets(X, y, **split_params)
         else:
-            train, valid = self.get_dataset(X, y), self._dataset(*val, *[None] * (3 - len(val)))
+            train, valid = self.get_dataset(X, y), self._validation_dataset(val)
         iterator_train = self.get_iterator(train, training=True)
         iterator_valid = None if valid is None else self.get_iterator(valid, training=False)
         datasets = {"dataset_train": train, "dataset_valid": valid}
 
-        self.loop_.guard = self._draws_unknown()
-        share = self.loop_.share = parallel.current()
+        self.fast_.guard = self._draws_unknown()
+        share = self.fast_.share = parallel.current()
         if share is not None:
             share.begin(self, get_len(train))
         for _ in range(epochs) if self.steps is None else self.steps(epochs, "epoch"):
@@ -436,7 +438,8 @@ class Trainer(NeuralNet):
         """Run one epoch of training or validation and write its losses to the history."""
         if iterator is None:
             return
-        self._look_up(iterator if training else None, fit_params)
+        self._follow_dtype()
+        self.fast_.look_up(self, iterator if training else None, fit_params)
         loss_name, size_name, weight_name = (
             f"{prefix}_{what}" for what in ("loss", "batch_size", "batch_weight")
         )
@@ -444,13 +447,19 @@ class Trainer(NeuralNet):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            # The row that record_batch would write to, without History's general indexing.
-            row = list.__getitem__(self.history_, -1)["batches"][-1]
-            row[loss_name] = step["loss"].item()
-            row[size_name] = row_count(batch[0] if isinstance(batch, (tuple, list)) else batch)
+            seen = {
+                loss_name: step["loss"].item(),
+                size_name: row_count(batch[0] if isinstance(batch, (tuple, list)) else batch),
+            }
             w = getattr(batch, "w", None)
             if w is not None:
-                row[weight_name] = w.sum().item()
+                seen[weight_name] = w.sum().item()
+            if type(self.history_) is History:
+                # What record_batch does, without History's general indexing.
+                list.__getitem__(self.history_, -1)["batches"][-1].update(seen)
+            else:
+                for name, value in seen.items():
+                    self.history_.record_batch(name, value)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             count += 1
         self.history.record(f"{prefix}_batch_count", count)
@@ -459,12 +468,17 @@ class Trainer(NeuralNet):
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         """Open a row of the history."""
-        list.__getitem__(self.history_, -1)["batches"].append({})
+        if type(self.history_) is History:
+            list.__getitem__(self.history_, -1)["batches"].append({})
+        else:
+            self.history_.new_batch()
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a method of the net and of the callbacks that have one of their own."""
         if method_name in ("on_train_begin", "on_epoch_begin"):
-            self.loop_.listeners = {}
+            self.fast_.listeners = {}
+        if method_name == "on_grad_computed" and self.gradient_clip is not None:
+            self._clip(self.gradient_clip, cb_kwargs["named_parameters"])
         getattr(self, method_name)(self, **cb_kwargs)
         try:
             for callback in self._listeners(method_name):
@@ -475,11 +489,11 @@ class Trainer(NeuralNet):
 
     def _listeners(self, method_name: str) -> list[Callback]:
         """Return the callbacks that do something on this event."""
-        known = self.loop_.listeners.get(method_name)
-        if known is None or known[0] is not self.callbacks_:
+        known = self.fast_.listeners.get(method_name)
+        if known is None or known[0] is not self.callbacks_ or known[1] != len(self.callbacks_):
             some = [cb for _, cb in self.callbacks_ if _listens(cb, method_name)]
-            known = self.loop_.listeners[method_name] = (self.callbacks_, some)
-        return known[1]
+            known = self.fast_.listeners[method_name] = (self.callbacks_, len(self.callbacks_), some)
+        return known[2]
 
     def _heard(self, method_name: str) -> bool:
         """Whether anybody does anything on this event."""
@@ -489,122 +503,38 @@ class Trainer(NeuralNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute gradients and update; without a closure where nothing asks for one."""
-        loop = self.loop_
-        if not loop.direct:
-            return super().train_step(batch, **fit_params)
-        loop.replace = True
-        try:
-            step = self.train_step_single(batch, **fit_params)
-        finally:
-            loop.replace = False
-        if self._heard("on_grad_computed"):
-            named_parameters = TeeGenerator(self.get_all_learnable_params())
-            self.notify(
-                "on_grad_computed", named_parameters=named_parameters, batch=batch, training=True
-            )
-        self.optimizer_.step()
+        if self.fast_.direct:
+            return self.fast_.train_step(self, batch, fit_params)
+        step: dict[str, Tensor] = super().train_step(batch, **fit_params)
         return step
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute output, loss and gradients of one batch, with the other processes of a group."""
-        share = self.loop_.share
+        share = self.fast_.share
         if share is None:
-            return self._gradients(batch, **fit_params)
-        return share.step(self, batch, fit_params)
+            return super().train_step_single(batch, **fit_params)
+        alone = super().train_step_single
+        return share.step(self, batch, lambda mine: alone(mine, **fit_params))
 
-    def _gradients(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        loop = self.loop_
-        self._set_training(True)
-        Xi, yi = unpack_data(batch)
-        w = getattr(batch, "w", None)
-        if self.augment is not None:
-            Xi, yi, w = self._augmented(Xi, yi, w)
-        if loop.dense is not None:
-            step = loop.dense.step(self._cast(Xi), yi, w, replace=loop.replace)
-            if step is not None:
-                return step
-        if loop.replace:
-            self._zero_grad_optimizer()
-        weights = _NO_WEIGHTS if w is None else {"sample_weight": w}
-        with _NO_CONTEXT if loop.plain else self._unusual():
-            y_pred = self.infer(Xi, **fit_params)
-            loss = self.get_loss(y_pred, yi, X=Xi, training=True, **weights)
-        if type(loss) is Tensor and loss.dtype is loop.dtype and loss.device == loop.one.device:
-            backward(loss, loop.one)
-        else:
-            loss.backward()
-        return {"loss": loss, "y_pred": y_pred}
+    def _clip(self, largest: float, named_parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
+        """Bring the norm of the gradient down to ``gradient_clip``."""
+        nn.utils.clip_grad_norm_([p for _, p in named_parameters], largest)
 
-    def _augmented(self, X: Any, y: Any, w: Any) -> tuple[Any, Any, Any]:
-        """Apply ``augment`` to a batch, on the device where the network is."""
-        X = self._cast(X)
-        y = None if y is None else to_tensor(y, self.device)
-        w = None if w is None else to_tensor(w, self.device)
-        assert self.augment is not None
-        transformed: tuple[Any, Any, Any] = self.augment(X, y, w, self.noise_generator_)
-        return transformed
-
-    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Compute output and loss of one batch in evaluation mode."""
-        self._set_training(False)
-        Xi, yi = unpack_data(batch)
-        w = getattr(batch, "w", None)
-        with torch.no_grad(), self._autocast():
-            y_pred = self.infer(Xi, **fit_params)
-            weights = _NO_WEIGHTS if w is None else {"sample_weight": w}
-            loss = self.get_loss(y_pred, yi, X=Xi, training=False, **weights)
-        return {"loss": loss, "y_pred": y_pred}
-
-    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
-        """Compute the output of one batch, in evaluation mode unless asked otherwise."""
-        with self._autocast():
-            output = super().evaluation_step(batch, training=training)
-        return self._from_autocast(output)
-
-    def infer(self, x: Any, **fit_params: Any) -> Any:
-        """Call the module on a batch, cast to its device and dtype."""
-        x = self._cast(x)
-        if isinstance(x, Mapping):
-            return self.module_(**self._merge_x_and_fit_params(x, fit_params))
-        return self.module_(x, **fit_params)
-
-    def get_loss(
-        self,
-        y_pred: Any,
-        y_true: Any,
-        X: Any = None,
-        training: bool = False,
-        sample_weight: Tensor | None = None,
-    ) -> Tensor:
-        """Return the loss of a batch: the criterion, or the weighted mean of its losses of rows."""
-        if y_true is not None:
-            y_true = y_true if isinstance(y_true, Tensor) else to_tensor(y_true, self.device)
-            if self.device is not None:
-                y_true = to_device(y_true, self.device)
-            if (
-                isinstance(y_true, Tensor)
-                and isinstance(y_pred, Tensor)
-                and y_true.is_floating_point()
-                and y_true.dtype != y_pred.dtype
-            ):
-                y_true = y_true.to(y_pred.dtype)
-        loss = self.criterion_(y_pred, y_true)
-        if sample_weight is None:
-            return loss.mean() if loss.ndim else loss
-        if loss.ndim == 0:
-            raise ValueError(
-                f"sample_weight was given, but {type(self.criterion_).__name__} returned one loss "
-                "for the batch where one for each row is needed; pass the criterion with "
-                'reduction="none".'
-            )
-        w = sample_weight.to(loss.device, loss.dtype)
-        loss = loss.flatten(1).mean(1) if loss.ndim > 1 else loss
-        return (w * loss).sum() / w.sum()
+    def _forward_context(self) -> AbstractContextManager[Any]:
+        """Autocast, and on the first batch of a fit watch for draws from the global generator."""
+        if not self.fast_.guard:
+            return self._autocast()
+        self.fast_.guard = False
+        both = ExitStack()
+        both.enter_context(blocks.forbid_global_draws())
+        both.enter_context(self._autocast())
+        return both
 
     # --- output -----------------------------------------------------------------------------
 
     def forward_iter(self, X: Any, training: bool = False, device: str = "cpu") -> Any:
         """Yield the output of each batch, in the order of the rows."""
+        self.check_is_fitted()
         self._follow_dtype()
         dataset = self.get_dataset(X)
         for batch in self.get_iterator(dataset, training=False):
@@ -632,7 +562,7 @@ class Trainer(NeuralNet):
                 f"X is of type {type(X).__name__}, but forward_batches takes an array, a tensor, "
                 "or a mapping or list of them."
             )
-        if self.module_.training:
+        if any(module.training for module in self._components(self._modules)):
             self._set_training(False)
         self._follow_dtype()
         keys, parts = columns
@@ -657,35 +587,20 @@ class Trainer(NeuralNet):
     def _threads(self, X: Any) -> AbstractContextManager[Any]:
         """Keep a fit of a small network to one OpenMP thread; other threads are not concerned."""
         if self.device is not None and torch.device(self.device).type != "cpu":
-            return _NO_CONTEXT
+            return NO_CONTEXT
+        if isinstance(X, IterableDataset):
+            return NO_CONTEXT
         rows = self.batch_size if self.batch_size > 0 else get_len(X)
-        for name in self._modules:
-            for m in getattr(self, f"{name}_").modules():
+        for module in self._components(self._modules):
+            for m in module.modules():
                 # Weights of a convolution are used at every place; how many is not known here.
                 if isinstance(m, nn.modules.conv._ConvNd):
-                    return _NO_CONTEXT
+                    return NO_CONTEXT
                 for p in m.parameters(recurse=False):
                     if p.numel() * min(rows, get_len(X)) > SERIAL_PRODUCT:
-                        return _NO_CONTEXT
+                        return NO_CONTEXT
         context: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="openmp")
         return context
-
-    def _look_up(self, iterator: Any, fit_params: dict[str, Any]) -> None:
-        """Look up once an epoch what would cost too much at each batch."""
-        self._look_up_modules()
-        self.loop_.dense = None
-        if iterator is not None and not fit_params and self._unchanged("infer", "get_loss"):
-            self.loop_.dense = DensePath.of(self, iterator)
-        self.loop_.direct = (
-            self._optimizers == ["optimizer"]
-            and isinstance(self.optimizer_, optim.Fused)
-            and self._unchanged(
-                "train_step_single",
-                "get_train_step_accumulator",
-                "_zero_grad_optimizer",
-                "_step_optimizer",
-            )
-        )
 
     def _unchanged(self, *names: str) -> bool:
         """Whether no subclass and no instance replaced these methods."""
@@ -694,83 +609,24 @@ class Trainer(NeuralNet):
             for name in names
         )
 
-    def _follow_dtype(self) -> None:
-        """Notice that somebody cast the module since the last fit; writes only then."""
-        dtype = _floating_dtype(self.module_)
-        if self.loop_.dtype is not dtype:
-            self.loop_.dtype = dtype
-
-    def _look_up_modules(self) -> None:
-        components = [getattr(self, f"{name}_") for name in (*self._modules, *self._criteria)]
-        self.loop_.modules = [
-            m for c in components if isinstance(c, nn.Module) for m in c.modules()
-        ]
-        loop = self.loop_
-        loop.dtype = _floating_dtype(self.module_)
-        loop.one = torch.ones((), dtype=loop.dtype, device=self.device)
-        loop.plain = self.precision is None and not loop.guard
-
     def _set_training(self, training: bool = True) -> None:
-        # Cheap where nothing changes; where anything does, the module's own train() is called.
-        modules = self.loop_.modules
-        if modules is None or any(m.training is not training for m in modules):
+        # Where nothing can change the call is left out; otherwise the modules' own train() decides.
+        if not self.fast_.in_mode(self, training):
             super()._set_training(training)
-
-    def _cast(self, x: Any) -> Any:
-        """Move a batch to the device, and images and real numbers to the module's dtype."""
-        if isinstance(x, Tensor):
-            if self.device is not None:
-                x = x.to(self.device)
-            dtype = self.loop_.dtype
-            if x.dtype is not dtype and x.dtype in _CAST and dtype is not None:
-                x = x.to(dtype)
-            return x
-        if isinstance(x, Mapping):
-            return {key: self._cast(value) for key, value in x.items()}
-        if isinstance(x, (list, tuple)) and all(isinstance(v, (Tensor, np.ndarray)) for v in x):
-            return [self._cast(value) for value in x]
-        x = to_tensor(x, device=self.device)
-        return self._cast(x) if isinstance(x, Tensor) else x
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision is None:
-            return _NO_CONTEXT
-        kind = "cpu" if self.device is None else torch.device(self.device).type
-        return torch.autocast(kind, dtype=torch.bfloat16)
-
-    def _from_autocast(self, output: Any) -> Any:
-        """Bring outputs of autocast back to the dtype of the module, which numpy knows."""
-        if self.precision is None:
-            return output
-        if isinstance(output, tuple):
-            return tuple(self._from_autocast(part) for part in output)
-        return output.float() if output.dtype is torch.bfloat16 else output
 
     def _draws_unknown(self) -> bool:
         """Whether the module holds code that nobody here knows to draw no random numbers."""
         return not self.compile and any(
             not _known_quiet(m)
-            for name in (*self._modules, *self._criteria)
-            for m in [getattr(self, f"{name}_")]
-            if isinstance(m, nn.Module)
-            for m in m.modules()
+            for component in self._components([*self._modules, *self._criteria])
+            for m in component.modules()
         )
-
-    @contextmanager
-    def _unusual(self) -> Iterator[None]:
-        """Autocast, and on the first batch of a fit watch for draws from the global generator."""
-        loop = self.loop_
-        watch = blocks.forbid_global_draws() if loop.guard else _NO_CONTEXT
-        loop.guard = False
-        with watch, self._autocast():
-            yield
-        loop.plain = self.precision is None
 
     # --- copies -----------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        state["loop_"] = _Loop()
+        state["fast_"] = Fast()
         state["steps"] = None
         for name in ("order_generator_", "noise_generator_"):
             generator = state.get(name)
@@ -791,26 +647,46 @@ class Trainer(NeuralNet):
         # The state of a GPU's generator means nothing on a CPU, where its stream starts anew.
         if self.noise_generator_.get_state().shape == position.shape:
             self.noise_generator_.set_state(position)
-        for name in (*self._modules, *self._criteria):
-            component = getattr(self, f"{name}_", None)
-            if isinstance(component, nn.Module):
-                blocks.bind_generator(component, self.noise_generator_)
-        self.loop_.dtype = _floating_dtype(self.module_)
+        for component in self._components([*self._modules, *self._criteria]):
+            blocks.bind_generator(component, self.noise_generator_)
+        self._follow_dtype()
+
+
+class ClassifierTrainer(Trainer):
+    """A Trainer whose outputs are logits and which answers as skorch's ``NeuralNetClassifier``.
+
+    Attributes
+    ----------
+    classes_ : array of shape (k,)
+        Numbers of the classes, as far as y has shown them.
+    """
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that this is a classifier, so that every scorer of scikit-learn asks what it needs."""
+        tags = super().__sklearn_tags__()
+        tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        return tags
+
+    def check_data(self, X: Any, y: Any = None) -> None:
+        """Take note of the classes."""
+        super().check_data(X, y)
+        if y is not None and (y := to_numpy(y)).dtype.kind in "iu":
+            known = len(getattr(self, "classes_", ()))
+            self.classes_ = np.arange(max(known, int(y.max(initial=-1)) + 1))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the number of the most likely class of each row."""
+        numbers: np.ndarray = self.predict_proba(X).argmax(axis=-1)
+        return numbers
 
 
 def _listens(callback: Callback, method_name: str) -> bool:
     """Whether a callback has more than the empty method of its base class."""
-    inherited = getattr(Callback, method_name, None)
-    return method_name in vars(callback) or getattr(type(callback), method_name) is not inherited
-
-
-def _floating_dtype(module: Any) -> torch.dtype | None:
-    """Return the dtype of the first real parameter or buffer."""
-    if isinstance(module, nn.Module):
-        for tensor in chain(module.parameters(), module.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype
-    return None
+    if method_name in getattr(callback, "__dict__", {}):
+        return True
+    # A class without the method answers by __getattr__, as proxies do.
+    found = getattr(type(callback), method_name, None)
+    return found is None or found is not getattr(Callback, method_name, None)
 
 
 # Modules of torch that draw from the global generator inside their own code.
@@ -832,26 +708,6 @@ def _known_quiet(module: nn.Module) -> bool:
     return type(module).__module__.startswith(("torch.nn.modules.", "zoo."))
 
 
-class _Loop:
-    """What one process looks up while it trains; never part of a copy."""
-
-    def __init__(self) -> None:
-        self.listeners: dict[str, Any] = {}
-        self.modules: list[nn.Module] | None = None
-        self.dtype: torch.dtype | None = None
-        self.dense: DensePath | None = None
-        self.one = torch.ones(())
-        # Whether draws from the global generator are still to be watched for.
-        self.guard = False
-        # Whether the forward pass needs no context.
-        self.plain = False
-        # Whether a step needs no closure, and whether gradients of the last one may be replaced.
-        self.direct = False
-        self.replace = False
-        # The part of this process in a group that shares each batch.
-        self.share: parallel.Share | None = None
-
-
 class _Stop(KeyboardInterrupt):
     """A callback asks for the end of the training."""
 
@@ -862,5 +718,3 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-_NO_CONTEXT = nullcontext()
-_NO_WEIGHTS: dict[str, Tensor] = {}
