@@ -130,7 +130,7 @@ def test_gradient_through_time_against_finite_differences():
     inputs = {k: torch.as_tensor(v) for k, v in model._prepare(model._checked(X)).items()}
 
     def loss():
-        return net.get_loss(net.infer(inputs), torch.as_tensor(y))
+        return net.get_loss(net.infer(inputs), torch.as_tensor(y)).mean()
 
     net.module_.zero_grad()
     loss().backward()
