@@ -350,8 +350,8 @@ def test_shared_and_strided_parameters_are_trained_the_general_way(make):
     X = torch.randn(N, D, generator=generator(), dtype=torch.float64)
     y = torch.zeros(N, len(module[-1].bias), dtype=torch.float64)
     net = Trainer(module, nn.MSELoss(), optimizer="sgd", lr=0.0).initialize()
-    net._look_up(net.get_iterator(net.get_dataset(X, y), training=True), {})
-    assert net.loop_.dense is None or net.loop_.dense.step(X, y, None) is None
+    net.fast_.look_up(net, net.get_iterator(net.get_dataset(X, y), training=True), {})
+    assert net.fast_.dense is None or net.fast_.dense.step(X, y, None) is None
 
 
 def test_a_pass_is_not_copied():
