@@ -30,9 +30,10 @@ from healthy import (
 )
 from sklearn.utils import check_random_state
 
-from zoo.contract.estimator import Steps
 from zoo.contract.inputs import Images, Input, Pairs, Series, Table, Text
 from zoo.contract.params import Count, Fixed, Interval, ParameterError, Search
+from zoo.contract.steps import Steps
+from zoo.contract.targets import Labels, Numbers, Target
 
 BROKEN: list[Any] = []
 
@@ -415,14 +416,18 @@ class AnswersAboutNothing(LeastSquaresEngine):
     input: ClassVar[Input] = Hopeful()
 
 
+class NumbersWithoutNan(Numbers):
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        if isinstance(y, np.ndarray) and y.dtype == float:
+            y = np.nan_to_num(y)
+        return super().check(estimator, y, n)
+
+
 @broken("check_targets_refused")
 class IgnoresNanInY(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
 
-    def _check_y(self, y: Any, n: int) -> Any:
-        if isinstance(y, np.ndarray) and y.dtype == float:
-            y = np.nan_to_num(y)
-        return super()._check_y(y, n)
+    target: ClassVar[Target] = NumbersWithoutNan(many=True)
 
 
 @broken("check_learns_toy", "check_multi_output", "check_sample_weight")
@@ -445,11 +450,15 @@ class ForgetsTheNamesOfClasses(GradientEngine):
         return np.searchsorted(self.classes_, labels)
 
 
-class LonelyEngine(GradientEngine, abstract=True):
-    def _encode_y(self, y: Any, w: Any, *, classes: Any = None, **more: Any) -> Any:
+class LonelyLabels(Labels):
+    def encode(self, estimator: Any, y: Any, *, classes: Any = None, **more: Any) -> Any:
         if len(np.unique(y)) == 1 and classes is None:
             classes = [y[0], y[0] + y[0] if y.dtype.kind in "UO" else y[0] + 1]
-        return super()._encode_y(y, w, classes=classes, **more)
+        return super().encode(estimator, y, classes=classes, **more)
+
+
+class LonelyEngine(GradientEngine, abstract=True):
+    target: ClassVar[Target] = LonelyLabels(least=2)
 
 
 @broken("check_one_class_refused")
@@ -507,6 +516,7 @@ class LikesStrangers(DistanceEngine):
 @broken("check_y_ignored")
 class LooksAtY(DistanceEngine):
     __doc__ = docstring("Measure.", "jitter")
+    target: ClassVar[Target] = Labels(required=False)
 
     def _learn(self, X: Any, y: Any) -> None:
         super()._learn(X if y is None else X[y == 0])
@@ -880,14 +890,16 @@ class HidesItsCategories(LeastSquaresEngine):
     input: ClassVar[Input] = Codes()
 
 
+class NumbersOfAnyShape(Numbers):
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        y = np.asarray(y)
+        return y.astype(float) if y.ndim == 2 and y.shape[1] > 1 else super().check(estimator, y, n)
+
+
 @broken("check_multi_output_unclaimed")
 class HidesItsOutputs(LeastSquaresEngine):
     __doc__ = docstring("Solve.", "alpha")
-    multi_output: ClassVar[bool] = False
-
-    def _check_y(self, y: Any, n: int) -> Any:
-        y = np.asarray(y)
-        return y.astype(float) if y.ndim == 2 and y.shape[1] > 1 else super()._check_y(y, n)
+    target: ClassVar[Target] = NumbersOfAnyShape()
 
 
 @broken("check_probabilities_unclaimed")
@@ -1186,7 +1198,7 @@ class AgentEngine(TableAgentEngine, abstract=True):
 
 @broken("check_agent_keeps_no_environment", "check_deepcopy", "check_pickle")
 class KeepsALiveEnvironment(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def _keep(self, env: Any) -> None:
         self.env_ = env
@@ -1194,7 +1206,7 @@ class KeepsALiveEnvironment(AgentEngine):
 
 @broken("check_agent_actions", "check_agent_beats_random")
 class ActsOutsideTheSpace(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def _act(self, observations: Any) -> np.ndarray:
         return 3 * super()._act(observations)
@@ -1202,7 +1214,7 @@ class ActsOutsideTheSpace(AgentEngine):
 
 @broken("check_agent_beats_random")
 class ActsWrongly(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def _act(self, observations: Any) -> np.ndarray:
         return 1 - super()._act(observations)
@@ -1210,7 +1222,7 @@ class ActsWrongly(AgentEngine):
 
 @broken("check_agent_score_repeats")
 class ScoresOtherEpisodes(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def score(self, X: Any = None, y: Any = None) -> float:
         return super().score(np.random.default_rng().integers(10**6, size=3))
@@ -1218,7 +1230,7 @@ class ScoresOtherEpisodes(AgentEngine):
 
 @broken("check_agent_environment_forms", "check_agent_environment_refused")
 class TakesIdsOnly(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def _open(self) -> Any:
         if not isinstance(self.env, str):
@@ -1228,7 +1240,7 @@ class TakesIdsOnly(AgentEngine):
 
 @broken("check_agent_environment_refused")
 class FailsOnOtherActions(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def _open(self) -> Any:
         import gymnasium
@@ -1238,7 +1250,7 @@ class FailsOnOtherActions(AgentEngine):
 
 @broken("check_agent_history")
 class HasARaggedHistory(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def _keep(self, env: Any) -> None:
         self.history_["step"].append(0)
@@ -1246,7 +1258,7 @@ class HasARaggedHistory(AgentEngine):
 
 @broken("check_agent_seeds_refused")
 class TakesAnySeeds(AgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
     def fit(self, X: Any = None, y: Any = None) -> Any:
         usable = X is None or isinstance(X, str) or np.asarray(X).dtype.kind in "iu"

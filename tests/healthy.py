@@ -8,11 +8,14 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.contract.estimator import Agent, Classifier, Detector, Regressor, Sampler, Transformer, Translator
+from zoo.contract.declaring import field
 from zoo.contract.inputs import Env, Images, Input, Pairs, Series, Table, Text
 from zoo.contract.params import Count, Fixed, NonNegative, Positive, Search, Seed
+from zoo.contract.roles import Agent, Classifier, Detector, Regressor, Sampler, TextToText, Transformer
+from zoo.contract.targets import Labels, Numbers, Target
 
 PARAMETERS = {
+    "env": "What to act in.",
     "alpha": "Strength of the penalty.",
     "lr": "Step of gradient descent.",
     "max_iter": "Steps of gradient descent.",
@@ -43,7 +46,7 @@ def docstring(summary: str, *parameters: str, example: str = ">>> 1 + 1\n2") -> 
 
 
 class LeastSquaresEngine(Regressor, abstract=True):
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     alpha: NonNegative = 1e-3
 
@@ -140,7 +143,7 @@ class MeansWithHolesEngine(Classifier, abstract=True):
 class ColumnMeansEngine(Classifier, abstract=True):
     """Nearest class mean, for each column of y by itself."""
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Labels(least=2, many=True)
     logits: ClassVar[bool] = False
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
@@ -421,18 +424,10 @@ class LetterChain(LetterChainEngine):
     __doc__ = docstring("Chain letters.", "smoothing")
 
 
-class BackwardsEngine(Translator, abstract=True):
+class BackwardsEngine(TextToText, abstract=True):
     """The words of a document, backwards."""
 
     input: ClassVar[Input] = Text()
-
-    def _check_y(self, y: Any, n: int) -> list[str]:
-        if isinstance(y, str) or len(y) != n:
-            raise ValueError(f"y must hold {n} documents, one for each of X.")
-        return list(y)
-
-    def _encode_y(self, y: Any, w: Any, **more: Any) -> Any:
-        return y, w
 
     def _learn(self, X: list[str], y: list[str]) -> None:
         self.n_documents_ = len(y)
@@ -486,6 +481,7 @@ class TableAgentEngine(Agent, abstract=True):
 
     input: ClassVar[Input] = Env()
 
+    env: Annotated[Any, Fixed("it is the task")] = field(kw_only=False)
     max_steps: Annotated[Count, Fixed("a budget")] = 1500
     lr: Annotated[Positive, Search(0.01, 1.0, log=True)] = 0.5
 
@@ -564,7 +560,7 @@ class TableAgentEngine(Agent, abstract=True):
 
 
 class TableAgent(TableAgentEngine):
-    __doc__ = docstring("Fill a table.", "max_steps", "lr")
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
 
 HEALTHY = (

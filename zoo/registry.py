@@ -42,7 +42,7 @@ def entries(
     Parameters
     ----------
     role : str, optional
-        "Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator" or "Agent" (any
+        "Classifier", "Regressor", "Transformer", "Sampler", "Detector", "TextToText" or "Agent" (any
         case).
     input : str, optional
         "table", "images", "series", "text", "pairs" or "env".
@@ -283,7 +283,7 @@ def _roles_for(y: Any) -> set[str]:
         import numpy as np
 
         numeric = np.asarray(y).dtype.kind in "iufb"
-        return {"Classifier", "Regressor"} if numeric else {"Classifier", "Translator"}
+        return {"Classifier", "Regressor"} if numeric else {"Classifier", "TextToText"}
     return {"Regressor"} if kind.startswith("continuous") else set()
 
 

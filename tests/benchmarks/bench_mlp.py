@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPClassifier as Peer
 from sklearn.preprocessing import StandardScaler
 
 from zoo import MLPClassifier
-from zoo.contract.estimator import Steps
+from zoo.contract.steps import Steps
 
 SEEDS = range(16)
 

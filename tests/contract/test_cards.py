@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from zoo.contract.cards import Card, Parameter, prose_html, read_card
-from zoo.contract.estimator import Classifier, Regressor, Sampler, Transformer
 from zoo.contract.inputs import Input, Table, Text
 from zoo.contract.params import REQUIRED, Fixed, NonNegative, Positive, Search
+from zoo.contract.roles import Classifier, Regressor, Sampler, Transformer
 from zoo.linear.logistic_regression import LogisticRegression
 from zoo.linear.ridge import Ridge
 

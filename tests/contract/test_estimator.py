@@ -33,10 +33,14 @@ from healthy import (
 
 from zoo.conformance._capabilities import Recorder
 from zoo.conformance._environments import corridor
-from zoo.contract.estimator import Agent, Classifier, Draws, Estimator, Regressor, Sampler, Steps, Transformer
+from zoo.contract.draws import Draws
+from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import Input, Table
 from zoo.contract.logits import log_softmax, softmax
 from zoo.contract.params import Count, Fixed, NonNegative, ParameterError, Positive
+from zoo.contract.roles import Agent, Classifier, Regressor, Sampler, Transformer
+from zoo.contract.steps import Steps
+from zoo.contract.targets import Numbers
 from zoo.trees.boosting import BoostingRegressor
 
 RNG = np.random.default_rng(0)
@@ -103,11 +107,12 @@ def test_unannotated_constant_is_refused():
 def test_constants_of_the_class_may_be_restated():
     class Good(Regressor):
         input = Table(sparse=True)
-        multi_output = True
+        target = Numbers(many=True)
         kind: ClassVar[str] = "x"
 
     assert Good().get_params() == {}
     assert Good.input.sparse
+    assert Good.target.many
 
 
 def test_field_that_hides_a_method_is_refused():
@@ -906,8 +911,9 @@ def test_columns_of_labels_are_refused_where_they_do_not_fit():
         ColumnMeans().fit(X, np.column_stack([Y, np.zeros(40, int)]))
     with pytest.raises(ValueError, match="1d array"):
         GradientLogistic().fit(X, LABELS)
+    model = ColumnMeans().fit(X, LABELS)
     with pytest.raises(ValueError, match="was fitted to 2"):
-        ColumnMeans().fit(X, LABELS)._encode_y(Y, None, resume=True)
+        model.target.encode(model, Y, resume=True)
 
 
 def test_a_class_without_weight_is_said_for_each_column():

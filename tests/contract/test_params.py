@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 
-from zoo.contract.estimator import Regressor
 from zoo.contract.params import (
     REQUIRED,
     Check,
@@ -36,6 +35,7 @@ from zoo.contract.params import (
     search_range,
     validate,
 )
+from zoo.contract.roles import Regressor
 
 VOCABULARY = {
     "Positive": Positive,

@@ -44,7 +44,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVC as SklearnSVC
 
 from zoo import registry
-from zoo.contract.estimator import Regressor
+from zoo.contract.roles import Regressor
 from zoo.linear.logistic_regression import LogisticRegression
 from zoo.linear.ridge import Ridge
 from zoo.persist import ZooFileError, _format, _trust, load, needs_trust, save

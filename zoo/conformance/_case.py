@@ -89,7 +89,7 @@ class Case:
 
     def target(self, X: Any, y: np.ndarray) -> Any:
         """Turn class numbers into the targets of the role."""
-        if self.has_role("Translator"):
+        if self.has_role("TextToText"):
             return [" ".join(reversed(document.split())) for document in X]
         if not self.subject.needs_y:
             return None

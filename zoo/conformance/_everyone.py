@@ -61,9 +61,9 @@ def check_card_complete(case: Case) -> None:
 
 
 def _documented(case: Case) -> list[str]:
-    from zoo.contract.cards import _entries, _sections
+    from zoo.contract.docstrings import entries_of, sections_of
 
-    return list(_entries(_sections(case.cls).get("Parameters", "")))
+    return list(entries_of(sections_of(case.cls).get("Parameters", "")))
 
 
 def check_docstring_example(case: Case) -> None:
@@ -452,7 +452,7 @@ def check_targets_refused(case: Case) -> None:
     """Missing, short or broken targets are refused."""
     refused(lambda: case.make().fit(case.X), "a fit without y", BAD_INPUT, "y")
     refused(lambda: case.fit(case.X, case.y[:-1]), "a y that is too short", BAD_INPUT)
-    if not case.has_role("Translator"):
+    if not case.has_role("TextToText"):
         y = np.array(case.y, dtype=float)
         y[0] = np.nan
         refused(lambda: case.fit(case.X, y), "nan in y", BAD_INPUT, "nan")

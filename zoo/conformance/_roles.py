@@ -422,7 +422,7 @@ BY_ROLE: dict[str, tuple[Checker, ...]] = {
         check_inverse_methods,
     ),
     "Detector": (check_outliers_are_signs, check_stranger_is_found, check_y_ignored),
-    "Translator": (check_targets_refused, check_translation),
+    "TextToText": (check_targets_refused, check_translation),
     "Agent": (
         check_agent_actions,
         check_agent_beats_random,

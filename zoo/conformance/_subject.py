@@ -52,7 +52,7 @@ def subject_of(estimator: Any) -> Subject:
         input=estimator.input,
         roles=card.roles,
         capabilities=frozenset(card.capabilities),
-        needs_y=cls.needs_y,
+        needs_y=cls.target.required,
         card=card,
         learns=cls.learns,
         fields=fields_of(cls),

@@ -1,16 +1,19 @@
 """Cards: what a method is, read from its class and its docstring, never written by hand."""
 
-import inspect
 import re
 from dataclasses import dataclass, field
 from html import escape
-from textwrap import indent
 from typing import Any
 
+from zoo.contract.docstrings import (
+    entries_of,
+    equations_in,
+    inherited_section,
+    sections_of,
+    without_math,
+)
 from zoo.contract.equations import mathml, with_mathml
 from zoo.contract.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
-
-ROLES = ("Classifier", "Regressor", "Transformer", "Sampler", "Detector", "Translator", "Agent")
 
 
 @dataclass(frozen=True)
@@ -106,27 +109,33 @@ class Card:
 
 def read_card(cls: Any) -> Card:
     """Read the card of an estimator class."""
-    sections = _sections(cls)
-    meanings = _entries(_inherited(cls, "Parameters"))
+    sections = sections_of(cls)
+    meanings = entries_of(inherited_section(cls, "Parameters"))
     return Card(
         name=cls.__name__,
         module=cls.__module__,
-        roles=tuple(r for r in ROLES if any(b.__name__ == r for b in cls.__mro__[1:])),
+        roles=roles_of(cls),
         input=cls.input.name,
         summary=sections["Summary"],
-        description=_without_math(sections["Description"]),
-        equations=_equations("\n".join(sections.values())),
+        description=without_math(sections["Description"]),
+        equations=equations_in("\n".join(sections.values())),
         parameters=tuple(
             Parameter(f.name, f.default, describe(f.hint), meanings.get(f.name, ""),
                       search_range(f.hint))
             for f in fields_of(cls).values()
         ),
-        attributes=_entries(_inherited(cls, "Attributes")),
-        notes=_without_math(sections.get("Notes", "")),
+        attributes=entries_of(inherited_section(cls, "Attributes")),
+        notes=without_math(sections.get("Notes", "")),
         references=sections.get("References", ""),
         example=sections.get("Examples", ""),
         capabilities=capabilities(cls),
     )
+
+
+def roles_of(cls: Any) -> tuple[str, ...]:
+    """Name the roles of a class: those of its ancestors that declare themselves as one."""
+    declared = [base for base in cls.__mro__ if "role" in vars(base)]
+    return tuple(base.role for base in sorted(declared, key=lambda base: base.role_rank))
 
 
 def capabilities(cls: Any) -> tuple[str, ...]:
@@ -144,134 +153,13 @@ def capabilities(cls: Any) -> tuple[str, ...]:
         "sparse": getattr(cls.input, "sparse", False),
         "missing_values": getattr(cls.input, "missing", False),
         "categories": getattr(cls.input, "categories", False),
-        "multi_output": cls.multi_output,
+        "multi_output": cls.target.many,
         "probabilities": hasattr(cls, "_proba")
         or (getattr(cls, "logits", False) and hasattr(cls, "_scores")),
         "likelihood": hasattr(cls, "_log_likelihood"),
     }
     extra = tuple(getattr(cls, "extra_capabilities", ()))
     return tuple(name for name, has in found.items() if has) + extra
-
-
-def meanings(cls: Any) -> dict[str, str]:
-    """Return what the docstring of any class says of each of its parameters."""
-    return _entries(_sections(cls).get("Parameters", ""))
-
-
-# -- reading numpydoc ---------------------------------------------------------------------------
-
-_UNDERLINE = re.compile(r"^-{3,}\s*$")
-
-
-def _sections(cls: Any) -> dict[str, str]:
-    """Cut the class's own docstring at its underlined titles."""
-    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
-    lines = text.splitlines()
-    found: dict[str, list[str]] = {"Head": []}
-    title = "Head"
-    for i, line in enumerate(lines):
-        if i + 1 < len(lines) and _UNDERLINE.match(lines[i + 1]) and line.strip():
-            title = line.strip()
-            found[title] = []
-        elif not (_UNDERLINE.match(line) and i > 0 and lines[i - 1].strip() == title):
-            found[title].append(line)
-    sections = {name: "\n".join(body).strip() for name, body in found.items()}
-    summary, _, description = sections.pop("Head").partition("\n\n")
-    return {"Summary": summary.replace("\n", " "), "Description": description.strip()} | sections
-
-
-def _inherited(cls: Any, title: str) -> str:
-    """Join a section over the class and its ancestors, nearest first."""
-    parts = [
-        _sections(base).get(title, "") for base in cls.__mro__ if base.__module__ != "builtins"
-        and not base.__module__.startswith("sklearn")
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _entries(section: str) -> dict[str, str]:
-    """Read ``name : type`` entries and their indented meanings; the first word on a name stands."""
-    entries: dict[str, str] = {}
-    names: list[str] = []
-    body: list[str] = []
-
-    def close() -> None:
-        for name in names:
-            entries.setdefault(name, inspect.cleandoc("\n".join(body)))
-
-    for line in section.splitlines():
-        if line and not line[0].isspace():
-            close()
-            names = [n.strip() for n in line.partition(":")[0].split(",")]
-            body = []
-        else:
-            body.append(line.strip() if not body else line)
-    close()
-    return entries
-
-
-def complete_docstring(cls: Any) -> str:
-    """Return the class's docstring with the parameters and attributes that it inherits.
-
-    ``help(MLPClassifier)`` then tells all, although each meaning is written once.
-    """
-    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
-    sections = _sections(cls)
-    known = set(cls._defaults)
-    for title in ("Parameters", "Attributes"):
-        own = _entries(sections.get(title, ""))
-        more = []
-        for base in cls.__mro__[1:]:
-            if not base.__module__.startswith("sklearn") and base is not object:
-                section = _sections(base).get(title, "")
-                for name, (head, meaning) in _raw_entries(section).items():
-                    if name not in own and (title == "Attributes" or name in known):
-                        own[name] = meaning
-                        more.append(head + "\n" + indent(meaning, "    "))
-        if more and title in sections:
-            text = text.replace(sections[title], "\n".join([sections[title], *more]), 1)
-        elif more:
-            text = _insert_section(text, title, "\n".join(more))
-    return text
-
-
-def _insert_section(text: str, title: str, body: str) -> str:
-    """Put a section before the first of those that follow it in a docstring."""
-    block = f"{title}\n{'-' * len(title)}\n{body}\n\n"
-    following = ("Attributes", "Notes", "References", "Examples")
-    for name in following[following.index(title) + 1 :] if title in following else following:
-        heading = f"\n{name}\n{'-' * len(name)}\n"
-        if heading in text:
-            return text.replace(heading, f"\n{block.rstrip()}\n{heading}", 1)
-    return f"{text.rstrip()}\n\n{block}"
-
-
-def _raw_entries(section: str) -> dict[str, tuple[str, str]]:
-    """Read entries with their heading line: name -> (line, meaning)."""
-    heads = {
-        name.strip(): line
-        for line in section.splitlines()
-        if line and not line[0].isspace()
-        for name in line.partition(":")[0].split(",")
-    }
-    return {
-        name: (name + ("" if ":" not in heads[name] else " :" + heads[name].partition(":")[2]), m)
-        for name, m in _entries(section).items()
-    }
-
-
-_MATH = re.compile(r"^\.\. math::[ ]*(?P<head>.*)\n?(?P<body>(?:(?:[ ]{2,}.*)?\n?)*)", re.MULTILINE)
-
-
-def _equations(text: str) -> tuple[str, ...]:
-    return tuple(
-        inspect.cleandoc((m["head"] + "\n" + m["body"]) if m["head"] else m["body"]).strip()
-        for m in _MATH.finditer(text)
-    )
-
-
-def _without_math(text: str) -> str:
-    return re.sub(r"\n{3,}", "\n\n", _MATH.sub("", text)).strip()
 
 
 # -- for web pages ------------------------------------------------------------------------------

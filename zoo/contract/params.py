@@ -26,12 +26,16 @@ __all__ = [
     "Count",
     "Device",
     "Field",
+    "FittedMethod",
     "Fixed",
     "Fraction",
+    "Holds",
     "Interval",
     "Jobs",
+    "Method",
     "NonNegative",
     "OpenFraction",
+    "Options",
     "ParameterError",
     "Positive",
     "Probability",
@@ -43,6 +47,8 @@ __all__ = [
     "accepts",
     "describe",
     "fields_of",
+    "is_fitted",
+    "mark_of",
     "search_range",
     "validate",
 ]
@@ -117,6 +123,42 @@ class Check:
     words: str
 
 
+@dataclass(frozen=True)
+class Holds:
+    """The mark of a field that holds an estimator; a ``fitted`` one is shared, never changed or cloned."""
+
+    fitted: bool = False
+
+    def __call__(self, value: Any) -> bool:
+        """Tell whether the value is such an estimator."""
+        if isinstance(value, type) or not (hasattr(value, "fit") and hasattr(value, "get_params")):
+            return False
+        return not self.fitted or is_fitted(value)
+
+    def __str__(self) -> str:
+        """Say what is accepted."""
+        return "a fitted estimator" if self.fitted else "an estimator"
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Tell whether an estimator, ours or scikit-learn's, has been fitted."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Options:
+    """The mark of a field whose own parameters the estimator takes as ``prefix__name``."""
+
+    prefix: str
+
+
 # -- the vocabulary of fields ---------------------------------------------------------------
 
 Positive = Annotated[float, Interval(0, None, "neither"), Search(1e-4, 1e2, log=True)]
@@ -152,6 +194,11 @@ Device = Annotated[
     Check(_names_a_device, "'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"),
     Fixed("it changes the time, not the method"),
 ]
+
+# Fields that hold an estimator: a base, a model of the world, an encoder. The second holds a fitted one
+# by reference: clone keeps it, set_params does not reach into it.
+Method = Annotated[Any, Holds(), Fixed("search its own parameters, as name__parameter")]
+FittedMethod = Annotated[Any, Holds(fitted=True), Fixed("it is fitted already")]
 
 _NUMERIC = (int, float)
 
@@ -215,7 +262,7 @@ def _satisfies(marker: Any, value: Any) -> bool:
         return not isinstance(value, Real) or float(value) in marker
     if isinstance(marker, Check):
         return bool(marker.predicate(value))
-    return True
+    return marker(value) if isinstance(marker, Holds) else True
 
 
 def describe(hint: Any) -> str:
@@ -223,6 +270,7 @@ def describe(hint: Any) -> str:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         checks = [m.words for m in args[1:] if isinstance(m, Check)]
+        checks += [str(m) for m in args[1:] if isinstance(m, Holds)]
         if checks:
             return " and ".join(checks)
         bounds = " and ".join(str(m) for m in args[1:] if isinstance(m, Interval))
@@ -314,6 +362,18 @@ class Field:
     name: str
     hint: Any
     default: Any = REQUIRED
+
+
+def mark_of(hint: Any, kind: type) -> Any:
+    """Return the first mark of a kind on an annotation or on one of its alternatives, else None."""
+    if get_origin(hint) is Annotated:
+        for marker in get_args(hint)[1:]:
+            if isinstance(marker, kind):
+                return marker
+        return mark_of(get_args(hint)[0], kind)
+    if get_origin(hint) in (Union, UnionType):
+        return next((m for m in (mark_of(a, kind) for a in get_args(hint)) if m is not None), None)
+    return None
 
 
 def fields_of(cls: type) -> dict[str, Field]:

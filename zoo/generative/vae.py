@@ -4,9 +4,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.contract.estimator import Draws, Sampler, Transformer
+from zoo.contract.draws import Draws
 from zoo.contract.inputs import Images, ImageShape, n_rows
 from zoo.contract.params import Count, Fixed, NonNegative, Search, Whole
+from zoo.contract.roles import Sampler, Transformer
 from zoo.engines.modules.perceptron import Activation
 from zoo.engines.neural.estimator import Neural
 
@@ -121,9 +122,6 @@ class VAE(Sampler, Transformer, Neural):
     max_epochs = 100
 
     # -- learning -----------------------------------------------------------------------------------
-
-    def _check_y(self, y: Any, n: int) -> Any:
-        return super()._check_y(y, n) if self.conditional else None
 
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         rows = X.reshape(len(X), -1)

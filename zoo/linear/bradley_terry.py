@@ -1,6 +1,5 @@
 """The Bradley-Terry model of who beats whom."""
 
-import warnings
 from collections.abc import Hashable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -9,10 +8,12 @@ from scipy import linalg, sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.contract.estimator import Classifier, Steps
 from zoo.contract.inputs import Input, Pairs
 from zoo.contract.logits import log_softmax
+from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Positive, Search, Tolerance
+from zoo.contract.roles import Classifier
+from zoo.contract.steps import Steps
 
 
 class BradleyTerry(Classifier):
@@ -131,12 +132,11 @@ class BradleyTerry(Classifier):
         alone = np.isinf(self.C) and unique < m - (self.features is None)
         if done and not alone:
             return
-        warnings.warn(
+        warn(
             "BradleyTerry: strengths are not determined (a player or a group of them won, or lost, "
             "all its matches against the others, or never met them); give a smaller C, "
             "or raise max_iter if it was reached.",
             ConvergenceWarning,
-            stacklevel=5,
         )
 
     def _put(self, theta: np.ndarray, F: np.ndarray | None) -> None:

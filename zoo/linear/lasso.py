@@ -1,14 +1,16 @@
 """The lasso and the elastic net."""
 
-import warnings
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.contract.estimator import Regressor, Steps
 from zoo.contract.inputs import Input, Table
+from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.linear import least_squares as ls
 
 
@@ -68,7 +70,7 @@ class Lasso(Regressor):
     """
 
     input: ClassVar[Input] = Table(sparse=True)
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     alpha: Positive = 0.1
     l1_ratio: Fraction = 1.0
@@ -96,11 +98,10 @@ class Lasso(Regressor):
             late = late or sweeps >= self.max_iter
             self._put(beta, gaps, x_mean, y_mean, y.ndim)
         if late:
-            warnings.warn(
+            warn(
                 f"Lasso did not converge in max_iter={self.max_iter} passes (duality gap "
                 f"{gaps.max():.2g}); raise alpha or max_iter, or scale the columns of X.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _output(self, X: Any) -> np.ndarray:

@@ -4,9 +4,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.contract.estimator import Regressor, Steps
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
 from zoo.engines.linear.splits import Splits, splits_of
 from zoo.linear.lasso import _prepare
 

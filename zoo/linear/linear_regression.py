@@ -1,6 +1,5 @@
 """Linear regression."""
 
-import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -8,9 +7,12 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.contract.estimator import Regressor, Steps
 from zoo.contract.inputs import Input, Table
+from zoo.contract.notices import warn
 from zoo.contract.params import Count, Device, Fixed, Positive, Probability, Seed, Tolerance
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.linear import least_squares as ls
 
 
@@ -89,7 +91,7 @@ class LinearRegression(Regressor):
     """
 
     input: ClassVar[Input] = Table(sparse=True)
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
     extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
     fit_intercept: bool = True
@@ -176,11 +178,10 @@ class LinearRegression(Regressor):
         self.n_iter_ = max(1, self.n_iter_)
         self.rank_ = min(design.n - self.fit_intercept, design.d)
         if not done:
-            warnings.warn(
+            warn(
                 f"LinearRegression: no convergence in max_iter={self.max_iter} conjugate gradients on "
                 "the sparse X; scale its columns, raise max_iter, or use Ridge.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         return beta
 
@@ -191,11 +192,10 @@ class LinearRegression(Regressor):
         if found is not None:
             return found
         if self.solver == "qr":
-            warnings.warn(
+            warn(
                 "LinearRegression: X has dependent columns, which solver='qr' cannot settle; "
                 "the solution of least norm was found by svd.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         if self.solver == "auto" and design.in_blocks:
             found = ls.solve_gelsd(A, B)
@@ -222,11 +222,10 @@ class LinearRegression(Regressor):
             beta, n_iter, done = ls.descend(design, momentum=momentum, **budget)
         self.n_iter_ = max(1, n_iter)
         if not done and n_iter >= self.max_iter:
-            warnings.warn(
+            warn(
                 f"LinearRegression: no convergence in max_iter={self.max_iter} steps of "
                 f"{self.solver}; scale the columns of X, or use a direct solver.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         return beta
 

@@ -1,14 +1,13 @@
 """Logistic regression."""
 
-import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.contract.estimator import Classifier, Steps
 from zoo.contract.inputs import Input, Table
+from zoo.contract.notices import warn
 from zoo.contract.params import (
     Count,
     Device,
@@ -20,6 +19,8 @@ from zoo.contract.params import (
     Tolerance,
     UnitInterval,
 )
+from zoo.contract.roles import Classifier
+from zoo.contract.steps import Steps
 from zoo.engines.devices import arrays_on
 
 
@@ -204,7 +205,7 @@ class LogisticRegression(Classifier):
         elif not answer.converged and answer.n_iter >= self.max_iter:
             message = _late(self.max_iter)
         if message:
-            warnings.warn(f"{name}: {message}", ConvergenceWarning, stacklevel=5)
+            warn(f"{name}: {message}", ConvergenceWarning)
 
     def _flat(self, problem: Any, answer: Any) -> str:
         from zoo.engines.linear import logistic

@@ -5,9 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from scipy import linalg, optimize
 
-from zoo.contract.estimator import Regressor, Steps
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Fixed, Positive, Search
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
 from zoo.engines.linear import least_squares as ls
 
 

@@ -1,14 +1,15 @@
 """Ridge regression."""
 
-import warnings
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.contract.estimator import Regressor
 from zoo.contract.inputs import Input, Table
+from zoo.contract.notices import warn
 from zoo.contract.params import Device, NonNegative
+from zoo.contract.roles import Regressor
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.linear import least_squares as ls
 
 
@@ -65,7 +66,7 @@ class Ridge(Regressor):
     """
 
     input: ClassVar[Input] = Table(sparse=True)
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
     extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
     alpha: NonNegative = 1.0
@@ -83,11 +84,10 @@ class Ridge(Regressor):
     def _solve_large(self, design: ls.Design) -> Any:
         beta, n_iter, done = ls.solve_conjugate(design, self.alpha)
         if not done:
-            warnings.warn(
+            warn(
                 f"Ridge: no convergence in {n_iter} conjugate gradients on the sparse X; raise alpha, "
                 "scale the columns of X or use solver='cholesky'.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         return beta
 

@@ -4,9 +4,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.contract.estimator import Regressor
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Device, Fixed, Positive
+from zoo.contract.roles import Regressor
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.linear import least_squares as ls
 from zoo.engines.linear import left_out
 from zoo.engines.linear.splits import Splits, splits_of
@@ -69,7 +70,7 @@ class RidgeCV(Regressor):
     """
 
     input: ClassVar[Input] = Table(sparse=True)
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
     extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
     excused: ClassVar[dict[str, str]] = {
         "check_weights_count_as_repetition": (

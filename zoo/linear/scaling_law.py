@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from scipy import optimize
 
-from zoo.contract.estimator import Regressor, Steps
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Fixed, OpenFraction, Positive, Search, Seed, Whole
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from zoo.contract.params import Count, Fixed, Probability
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.modules.perceptron import Activation, Initialization, perceptron
 from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
 
@@ -142,7 +143,7 @@ class MLPRegressor(MLP, NeuralRegressor):
     True
     """
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     def _n_outputs(self, y: np.ndarray) -> int:
         return 1 if y.ndim == 1 else y.shape[1]

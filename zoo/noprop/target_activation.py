@@ -4,9 +4,12 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from zoo.contract.estimator import Classifier, Estimator, Regressor, Steps
+from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Fixed, Positive, Search, Seed
+from zoo.contract.roles import Classifier, Regressor
+from zoo.contract.steps import Steps
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.neural.estimator import location_scale
 from zoo.noprop import _targets as targets
 
@@ -175,7 +178,7 @@ class TargetActivationRegressor(Regressor, TargetActivation):
     True
     """
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     def _learn(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         self.y_mean_, self.y_scale_ = location_scale(y, w)

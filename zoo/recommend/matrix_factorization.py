@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.contract.estimator import Regressor, Transformer
 from zoo.contract.inputs import Input, Pairs
 from zoo.contract.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed, Tolerance
+from zoo.contract.roles import Regressor, Transformer
 from zoo.engines.factors import rows as _rows
 
 

@@ -1,13 +1,12 @@
 """Recurrent networks."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from zoo.contract.params import Count, Probability, Search
-from zoo.engines.neural.estimator import NeuralClassifier, NeuralRegressor
-from zoo.engines.series.estimator import OnSeries
+from zoo.engines.series.estimator import OnSeries, SeriesClassifier, SeriesRegressor
 
 
 class RNN(OnSeries, abstract=True):
@@ -111,7 +110,7 @@ class RNN(OnSeries, abstract=True):
         return float(self.batch_size * self.hidden_size * (self.hidden_size + self.n_channels_in_))
 
 
-class RNNClassifier(RNN, NeuralClassifier):
+class RNNClassifier(RNN, SeriesClassifier):
     r"""Classify series by a recurrent network.
 
     A state is carried along the series and changed by every time point; the answer is read from it.
@@ -157,7 +156,7 @@ class RNNClassifier(RNN, NeuralClassifier):
         return len(self.classes_)
 
 
-class RNNRegressor(RNN, NeuralRegressor):
+class RNNRegressor(RNN, SeriesRegressor):
     r"""Regress on series by a recurrent network.
 
     The network of `RNNClassifier` with one output a target instead of one a class. Targets are
@@ -185,8 +184,6 @@ class RNNRegressor(RNN, NeuralRegressor):
     >>> RNNRegressor(hidden_size=16, random_state=0).fit(X, y).score(X, y) > 0.9
     True
     """
-
-    multi_output: ClassVar[bool] = True
 
     def _n_outputs(self, y: np.ndarray) -> int:
         return 1 if y.ndim == 1 or self.sequence_output else y.shape[1]

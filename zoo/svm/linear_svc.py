@@ -1,14 +1,15 @@
 """Linear support vector classification."""
 
-import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.contract.estimator import Classifier, Steps
 from zoo.contract.inputs import Input, Table
+from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Positive, Search, Seed, Tolerance
+from zoo.contract.roles import Classifier
+from zoo.contract.steps import Steps
 
 
 class LinearSVC(Classifier):
@@ -118,11 +119,10 @@ class LinearSVC(Classifier):
                 unfinished = unfinished or not done
             self.duality_gap_ = max(gaps)
         if unfinished:
-            warnings.warn(
+            warn(
                 f"LinearSVC did not converge in max_iter={self.max_iter} passes (relative duality "
                 f"gap {self.duality_gap_:.2g}); scale the columns of X, lower C or raise max_iter.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _scores(self, X: Any) -> np.ndarray:

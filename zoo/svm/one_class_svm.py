@@ -4,8 +4,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from zoo.contract.estimator import Detector, Steps
 from zoo.contract.params import Fraction, Search
+from zoo.contract.roles import Detector
+from zoo.contract.steps import Steps
 from zoo.engines.kernels.estimator import KernelMachine
 
 

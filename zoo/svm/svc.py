@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.contract.estimator import Classifier, Steps
 from zoo.contract.params import Jobs, Positive, Search
+from zoo.contract.roles import Classifier
+from zoo.contract.steps import Steps
 from zoo.engines.kernels.estimator import KernelMachine
 
 

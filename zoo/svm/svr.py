@@ -4,8 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.contract.estimator import Regressor, Steps
 from zoo.contract.params import NonNegative, Positive, Search
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
 from zoo.engines.kernels.estimator import KernelMachine
 
 

@@ -7,9 +7,9 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
-from zoo.contract.estimator import Classifier
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Fixed, Interval, Jobs, Positive, Search, Seed
+from zoo.contract.roles import Classifier
 from zoo.engines.trees.checks import demand
 from zoo.engines.trees.columns import Explanation, find_categories
 from zoo.engines.trees.portable import Portable

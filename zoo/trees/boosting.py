@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from zoo.contract.estimator import Classifier, Regressor
 from zoo.contract.params import Fixed, OpenFraction, Positive
+from zoo.contract.roles import Classifier, Regressor
 from zoo.engines.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
 from zoo.engines.trees.boosting import Boosting
 

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy.special import xlogy
 
-from zoo.contract.estimator import Classifier, Regressor
 from zoo.contract.params import NonNegative
+from zoo.contract.roles import Classifier, Regressor
+from zoo.contract.targets import Labels, Numbers, Target
 from zoo.engines.trees.columns import ClassWeight
 from zoo.engines.trees.single import Single
 
@@ -61,7 +62,7 @@ class DecisionTreeClassifier(Single, Classifier):
     """
 
     logits: ClassVar[bool] = False
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Labels(least=2, many=True)
 
     class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
@@ -137,7 +138,7 @@ class DecisionTreeRegressor(Single, Regressor):
     True
     """
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     criterion: Literal["squared_error", "absolute_error", "poisson"] = "squared_error"
     ccp_alpha: NonNegative = 0.0

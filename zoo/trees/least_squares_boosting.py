@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.contract.estimator import Regressor
+from zoo.contract.roles import Regressor
 from zoo.engines.losses import Loss, Squared
 from zoo.engines.trees.boosting import Boosting
 

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.metrics import r2_score
 
-from zoo.contract.estimator import Classifier, Regressor
 from zoo.contract.params import Count
+from zoo.contract.roles import Classifier, Regressor
+from zoo.contract.targets import Labels, Numbers, Target
 from zoo.engines.trees.columns import ClassWeight
 from zoo.engines.trees.forest import DRAWS_ROWS, Forest, Share
 
@@ -67,7 +68,7 @@ class RandomForestClassifier(Forest, Classifier):
         "check_weights_count_as_repetition": DRAWS_ROWS,
     }
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Labels(least=2, many=True)
 
     class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
@@ -159,7 +160,7 @@ class RandomForestRegressor(Forest, Regressor):
     True
     """
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     criterion: Literal["squared_error", "absolute_error", "poisson"] = "squared_error"
     max_features: Literal["sqrt", "log2"] | Share | Count | None = 1.0

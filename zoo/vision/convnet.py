@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.contract.inputs import Images, ImageShape, Input
 from zoo.contract.params import Count, Fixed, NonNegative, Probability, Search, Whole
+from zoo.contract.targets import Numbers, Target
 from zoo.engines.modules.perceptron import Activation, Initialization
 from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 
@@ -229,7 +230,7 @@ class ConvNetRegressor(ConvNet, NeuralRegressor):
     True
     """
 
-    multi_output: ClassVar[bool] = True
+    target: ClassVar[Target] = Numbers(many=True)
 
     def _n_outputs(self, y: np.ndarray) -> int:
         return 1 if y.ndim == 1 else y.shape[1]

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zoo.contract.estimator import Classifier, Regressor
 from zoo.contract.params import fields_of
+from zoo.contract.roles import Classifier, Regressor
 from zoo.engines.trees.boosting import Boosting
 from zoo.engines.trees.columns import (
     constraint_sets,

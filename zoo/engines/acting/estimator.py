@@ -19,8 +19,11 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.contract.estimator import Agent, Steps
+from zoo.contract.declaring import field
+from zoo.contract.inputs import Env, Input
 from zoo.contract.params import Count, Fixed, Interval, Search, did_you_mean
+from zoo.contract.roles import Agent
+from zoo.contract.steps import Steps
 
 Discount = Annotated[float, Interval(0, 1), Search(0.9, 0.999)]
 
@@ -495,6 +498,10 @@ class RolloutAgent(Agent, abstract=True):
 
     Parameters
     ----------
+    env : str, callable or environment
+        What to act in: a gymnasium id, a factory without arguments (picklable, for parallel
+        searches), or an environment. A given environment is copied, never stepped, unless it
+        refuses to be copied.
     total_timesteps : int, default=100000
         Steps to learn from, over all environments.
     n_envs : int, default=8
@@ -527,6 +534,9 @@ class RolloutAgent(Agent, abstract=True):
     # How many episodes score plays when it is not told which.
     score_episodes: ClassVar[int] = 20
 
+    input: ClassVar[Input] = Env()
+
+    env: Annotated[Any, Fixed("it is the task")] = field(kw_only=False)
     total_timesteps: Annotated[int, Interval(1, None), Fixed("more is better")] = 100_000
     n_envs: Annotated[int, Interval(1, None), Fixed("it changes the time more than the result")] = 8
     gamma: Discount = 0.99

@@ -1,6 +1,5 @@
 """The dual problem of a kernel machine: its constants, the choice of solver, prediction."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from zoo.contract.notices import warn
 from zoo.engines.devices import Arrays, arrays_on
 from zoo.engines.kernels.interior import interior_point
 from zoo.engines.kernels.rows import Kernel
@@ -152,27 +152,24 @@ def _start_inside(
 
 def _tell(machine: Any, name: str, answer: Solution) -> None:
     if answer.status in ("max_iter", "time_limit"):
-        warnings.warn(
+        warn(
             f"{name} stopped early (max_iter={machine.max_iter}, time_limit={machine.time_limit}) "
             f"with violation {answer.gap:.3g} > tol={machine.tol}; scale the columns of X, lower C "
             "or raise the limit.",
             ConvergenceWarning,
-            stacklevel=6,
         )
     if answer.status == "rounding":
-        warnings.warn(
+        warn(
             f"{name} stopped with violation {answer.gap:.3g} > tol={machine.tol}, which the rounding of "
             "the kernel's values hides; scale the columns of X or raise tol.",
             ConvergenceWarning,
-            stacklevel=6,
         )
     if answer.negative and (machine.kernel == "precomputed" or callable(machine.kernel)):
-        warnings.warn(
+        warn(
             f"{name}: the kernel is not positive semi-definite ({answer.negative} steps met "
             "negative curvature), so what was found is a stationary point and need not be the "
             "optimum; clip its negative eigenvalues.",
             RuntimeWarning,
-            stacklevel=6,
         )
 
 

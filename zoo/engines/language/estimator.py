@@ -6,9 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.contract.estimator import Draws, Sampler, Steps, Transformer, _as_seed
+from zoo.contract.draws import Draws, as_seed
 from zoo.contract.inputs import Input, Text
 from zoo.contract.params import Check, Count, Fixed, NonNegative, OpenFraction, Search, accepts
+from zoo.contract.roles import Sampler, Transformer
+from zoo.contract.steps import Steps
 from zoo.engines.language import tokens as _tokens
 from zoo.engines.language import windows
 from zoo.engines.neural.estimator import Neural, threads_for
@@ -266,7 +268,7 @@ class LanguageModel(Sampler, Transformer, Tokenized, abstract=True):
         ):
             if not accepts(domain, value):
                 raise ValueError(f"{name}={value!r} is not accepted; it must be {words}.")
-        draws = Draws(_as_seed(random_state))
+        draws = Draws(as_seed(random_state))
         written = self._write(texts, n, draws, temperature, top_k, top_p, cache)
         out = [text + more for text, more in zip(texts, written, strict=True)]
         return out[0] if one else out

@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.contract.estimator import Classifier
 from zoo.contract.inputs import Images, ImageShape, Input
 from zoo.contract.params import (
     Check,
@@ -18,6 +17,7 @@ from zoo.contract.params import (
     Search,
     UnitInterval,
 )
+from zoo.contract.roles import Classifier
 from zoo.engines.devices import resolve_device
 from zoo.engines.diffusion import schedules as diffusion
 from zoo.engines.neural.estimator import Neural, location_scale, threads_for

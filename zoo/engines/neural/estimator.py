@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from zoo.contract.estimator import Classifier, Estimator, Regressor, Steps
+from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import n_rows, take
 from zoo.contract.params import (
     Check,
@@ -30,6 +30,8 @@ from zoo.contract.params import (
     Tolerance,
     Whole,
 )
+from zoo.contract.roles import Classifier, Regressor
+from zoo.contract.steps import Steps
 from zoo.engines.devices import resolve_device
 
 Optimizer = Literal[

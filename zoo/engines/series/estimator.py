@@ -3,13 +3,11 @@
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.validation import check_array
 
-from zoo.contract.estimator import Classifier
 from zoo.contract.inputs import Input, Series
 from zoo.contract.params import Fixed
-from zoo.engines.neural.estimator import Neural, location_scale
+from zoo.contract.targets import Labels, Numbers, Sequences, Target
+from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
 
 
 class OnSeries(Neural, abstract=True):
@@ -54,43 +52,6 @@ class OnSeries(Neural, abstract=True):
         return {"x": x * _true_steps(X)[:, None], "lengths": X["lengths"]}
 
     # -- y: one a series, or one a step -----------------------------------------------------------------
-
-    def _check_y(self, y: Any, n: int) -> Any:
-        if not self.sequence_output:
-            return super()._check_y(y, n)
-        if len(y) != n:
-            raise ValueError(f"y has {len(y)} rows, but X has {n} series; give one target series each.")
-        rows = np.empty(n, dtype=object)
-        for i, row in enumerate(y):
-            rows[i] = np.asarray(row)
-            if rows[i].ndim != 1 or len(rows[i]) == 0:
-                raise ValueError(
-                    f"row {i} of y has shape {rows[i].shape}; with sequence_output=True each row of y "
-                    "is 1-D, one target a time step."
-                )
-            if not isinstance(self, Classifier):
-                rows[i] = check_array(rows[i], ensure_2d=False, dtype=self.dtype_, input_name="y")
-        if isinstance(self, Classifier):
-            every = np.concatenate(list(rows))
-            super()._check_y(every, len(every))
-        return rows
-
-    def _encode_y(
-        self, y: Any, w: Any, *, resume: bool, classes: Any = None, name: str = "y"
-    ) -> tuple[Any, Any]:
-        if not self.sequence_output:
-            return super()._encode_y(y, w, resume=resume, classes=classes, name=name)
-        if not isinstance(self, Classifier):
-            return _pad_targets(list(y), np.nan), w
-        if self.class_weight is not None:
-            raise ValueError(
-                "class_weight weighs series, but with sequence_output=True the classes belong to "
-                "steps; leave class_weight at None."
-            )
-        ends = np.cumsum([len(row) for row in y])[:-1]
-        every = np.concatenate(list(y))
-        numbers = super()._encode_y(every, None, resume=resume, classes=classes, name=name)[0]
-        return _pad_targets(np.split(np.asarray(numbers), ends), -1), w
 
     def _measure_targets(self, y: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any]:
         if not self.sequence_output:
@@ -145,18 +106,23 @@ class OnSeries(Neural, abstract=True):
         if sample_weight is not None:
             weight = np.repeat(sample_weight, [len(row) for row in predicted])
         truth = np.concatenate([np.asarray(row) for row in y])
-        metric = accuracy_score if isinstance(self, Classifier) else r2_score
-        return float(metric(truth, np.concatenate(predicted), sample_weight=weight))
+        assert self.target.metric is not None
+        return float(self.target.metric(truth, np.concatenate(predicted), sample_weight=weight))
+
+
+class SeriesClassifier(OnSeries, NeuralClassifier, abstract=True):
+    """Gives a class for each series, or one for each time step."""
+
+    target: ClassVar[Target] = Sequences(of=Labels(least=2), when="sequence_output")
+
+
+class SeriesRegressor(OnSeries, NeuralRegressor, abstract=True):
+    """Gives numbers for each series, or one for each time step."""
+
+    target: ClassVar[Target] = Sequences(of=Numbers(many=True), when="sequence_output")
 
 
 def _true_steps(X: dict[str, np.ndarray]) -> np.ndarray:
     """Mark the time points that are no padding, (n, time)."""
     x = X["x"]
     return (np.arange(x.shape[2]) < X["lengths"][:, None]).astype(x.dtype)
-
-
-def _pad_targets(rows: list[np.ndarray], padding: float) -> np.ndarray:
-    out = np.full((len(rows), max(map(len, rows))), padding, dtype=rows[0].dtype)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = row
-    return out

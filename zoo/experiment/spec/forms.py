@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from zoo.contract.cards import meanings
+from zoo.contract.docstrings import meanings
 from zoo.contract.params import Check, Interval, accepts, choice_words, describe, did_you_mean
 from zoo.experiment.spec.text import KEY, PathInside, Source, SpecError, short
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo.contract.cards import meanings
+from zoo.contract.docstrings import meanings
 from zoo.experiment.spec.grammar import Spec
 from zoo.experiment.spec.names import all_names, domains_of
 from zoo.registry import entries, resolve

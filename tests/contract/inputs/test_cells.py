@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import zoo
-from zoo.contract.cells import fault
+from zoo.contract.inputs.cells import fault
 
 N = 6
 GOOD = pd.DataFrame({"a": np.arange(N) / 2, "b": [1, 2, 3] * 2})
