@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from zoo.contract.inputs import take
 
-__all__ = ["Documents", "Labels", "Nothing", "Numbers", "Sequences", "Target"]
+__all__ = ["AsHeld", "Documents", "Labels", "Nothing", "Numbers", "Sequences", "Target"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,6 +341,23 @@ class Documents(Target):
         return [str(document) for document in documents]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AsHeld(Target):
+    """The target of the estimator that is held: y goes to it as it came."""
+
+    required: bool = False
+    name: ClassVar[str] = "held"
+
+    def set_tags(self, tags: Tags) -> None:
+        """Leave the tags to the wrapper, which reads them from what it holds."""
+
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        """Return y as it came, one for each row."""
+        if y is not None:
+            check_consistent_length(np.empty(n), y)
+        return y
+
+
 def rows_of(y: Any, rows: np.ndarray) -> Any:
     """Pick rows of a checked y; None stays None."""
-    return None if y is None else take(y, rows)
+    return None if y is None else take(np.asarray(y) if isinstance(y, tuple) else y, rows)

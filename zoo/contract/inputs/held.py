@@ -35,6 +35,11 @@ class Held(Input):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         return X
 
+    def precision(self, X: Any) -> np.dtype:
+        """Return the precision of X where it is an array, else double."""
+        kept = getattr(getattr(X, "dtype", None), "kind", "") == "f"
+        return np.dtype(X.dtype) if kept else np.dtype(np.float64)
+
     def toy(self, rng: np.random.RandomState, n: int = 40) -> tuple[Any, np.ndarray]:
         """Rows of a table, which what is held by default eats."""
         return Table().toy(rng, n)
