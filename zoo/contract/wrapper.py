@@ -48,7 +48,7 @@ class Wrapper(Estimator, abstract=True, role="Wrapper"):
     input: ClassVar[Input] = Held()
     target: ClassVar[Target] = AsHeld()
 
-    estimator: Method = field(default=None, kw_only=False)
+    estimator: Method | None = field(default=None, kw_only=False)
 
     # -- what is held -----------------------------------------------------------------------------
 

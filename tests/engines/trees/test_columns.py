@@ -126,7 +126,7 @@ def test_one_class_is_refused(cls):
     X, y = table()
     with pytest.raises(ValueError, match="needs at least 2 classes in y"):
         small(cls).fit(X, y * 0)
-    if cls.multi_output:
+    if cls.target.many:
         with pytest.raises(ValueError, match="column 1 of y has only one class"):
             small(cls).fit(X, np.column_stack([y, y * 0]))
 
