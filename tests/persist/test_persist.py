@@ -1159,7 +1159,7 @@ def test_the_skops_member_cannot_grow(kind, path):
         scipy.sparse.save_npz(buffer, scipy.sparse.csr_array(array[None] + 1), compressed=True)
         node = {"__class__": "csr_matrix", "__module__": "scipy.sparse", "type": "scipy",
                 "__loader__": "SparseMatrixNode", "file": "1.npz", "__id__": 1}  # fmt: skip
-        nodes, words = [node], "a zip inside a zip"
+        nodes, words = [node], "a SparseMatrixNode among compiled objects"
     else:
         np.save(buffer, array)
         node = {"__class__": "ndarray", "__module__": "numpy", "type": "numpy",

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import __version__
+from zoo.persist._archive import open_bounded, read_zip
 from zoo.persist._format import (
     ARRAYS,
     FORMAT,
@@ -52,7 +53,7 @@ from zoo.persist._format import (
     kind_of,
     why,
 )
-from zoo.persist._reading import Reader, checked_header, open_bounded, read_zip, warn_of_version, writer_of
+from zoo.persist._reading import Reader, checked_header, warn_of_version, writer_of
 from zoo.persist._trust import is_estimator
 from zoo.persist._writing import Writer, to_skops, versions, write_zip
 

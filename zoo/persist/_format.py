@@ -9,6 +9,10 @@ HEADER, STATE, ARRAYS, OBJECTS = "zoo.json", "state.json", "arrays.safetensors",
 JSON_LIMIT = 64 * 2**20
 VALUES_LIMIT = 5_000_000
 DIRECTORY_LIMIT = 4 * 2**20
+COPIES_LIMIT = 16 * 2**20
+RANGES_LIMIT = 1_000_000
+# Entries of one set or dict that have one hash: they are compared one by one.
+COLLISIONS_LIMIT = 16
 BUNCH = "sklearn.utils._bunch.Bunch"
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 # dtypes that safetensors knows; the others are kept as bytes.

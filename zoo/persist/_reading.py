@@ -2,42 +2,37 @@
 
 import functools
 import hashlib
-import io
-import json
 import math
-import os
-import re
-import stat
 import warnings
-import zipfile
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from zoo import __version__
+from zoo.contract.params import REQUIRED
+from zoo.persist._archive import json_of
 from zoo.persist._format import (
     ARRAYS,
     BIT_GENERATORS,
     BUNCH,
-    DIRECTORY_LIMIT,
+    COLLISIONS_LIMIT,
+    COPIES_LIMIT,
     FORMAT,
     HEADER,
-    JSON_LIMIT,
     OBJECTS,
+    RANGES_LIMIT,
     SPARSE,
     STATE,
-    VALUES_LIMIT,
     ZooFileError,
-    count_of_values,
     damaged,
     is_native,
     printable,
     shortened,
-    why,
 )
 from zoo.persist._renames import today
+from zoo.persist._skops import check_skops
 from zoo.persist._trust import (
     CHECK_ARRAY,
     PLAIN_TYPES,
@@ -48,109 +43,6 @@ from zoo.persist._trust import (
     trusted_function,
 )
 
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
-
-
-def open_bounded(path: str | os.PathLike[str], max_bytes: int) -> BinaryIO:
-    """Open a regular file of bounded size."""
-    try:
-        # Not blocking: opening a pipe would wait for someone to write to it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
-    except FileNotFoundError as error:
-        raise ZooFileError(f"{path} does not exist; check the path.") from error
-    except (OSError, ValueError) as error:
-        raise ZooFileError(f"{path} cannot be opened ({why(error)}); check the path.") from error
-    about = os.fstat(descriptor)
-    what = None
-    if not stat.S_ISREG(about.st_mode):
-        what = "is no regular file; give a file that zoo.save has written"
-    elif about.st_size > max_bytes:
-        what = (
-            f"holds {about.st_size} bytes and max_bytes={max_bytes}; pass a larger max_bytes if it "
-            "is meant to be that large"
-        )
-    if what:
-        os.close(descriptor)
-        raise ZooFileError(f"{path} {what}.")
-    return open(descriptor, "rb")
-
-
-def read_zip(file: BinaryIO, path: str) -> dict[str, bytes]:
-    """Return the members of a zip that is not compressed."""
-    if file.read(4) != b"PK\x03\x04":
-        raise ZooFileError(
-            f"{path} is no zoo file (it is no zip archive); give a file that zoo.save has written."
-        )
-    _check_end(file, path)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            _check_directory(archive.infolist(), file.seek(0, io.SEEK_END), path)
-            members = {}
-            for info in archive.infolist():
-                with archive.open(info) as stream:
-                    members[info.filename] = stream.read(info.file_size)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise damaged(path, f"its zip archive cannot be read ({why(error)})") from error
-    return members
-
-
-def _check_end(file: BinaryIO, path: str) -> None:
-    """Bound the directory of a zip before it is read: every entry of it becomes an object."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - 42))
-    locator, end = file.read(20), file.read(22)
-    if end[:4] != b"PK\x05\x06":
-        raise damaged(path, "its end is missing")
-    # The extended directory is written for large files only.
-    extended = locator[:4] == b"PK\x06\x07" and size < 2**31
-    if extended or int.from_bytes(end[12:16], "little") > DIRECTORY_LIMIT:
-        raise damaged(path, "its directory is larger than any that zoo.save writes")
-
-
-def _check_directory(infos: list[zipfile.ZipInfo], size: int, path: str) -> None:
-    """Refuse, from the directory alone, what zoo.save never writes."""
-    names = [info.filename for info in infos]
-    what = None
-    if len(set(names)) != len(names):
-        what = "has two members of the same name"
-    elif any(info.flag_bits & 0x1 for info in infos):
-        what = "has an encrypted member"
-    elif any(
-        info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos
-    ):
-        what = "has a compressed member"
-    elif sum(info.file_size for info in infos) > size:
-        what = "says that its members are larger than the file"
-    elif min((info.header_offset for info in infos), default=0):
-        what = "has something before its first member"
-    elif any(not _is_plain_member(info) for info in infos):
-        what = "has a member that is a path, a folder or a link"
-    if what:
-        raise ZooFileError(
-            f"{path} is no file that zoo.save has written: its zip archive {what}; do not use it."
-        )
-
-
-def _is_plain_member(info: zipfile.ZipInfo) -> bool:
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    return kind in (0, stat.S_IFREG) and not re.search(r"[/\\:\x00]|^\.", info.orig_filename)
-
-
-def _json(data: bytes, path: str, name: str) -> Any:
-    if len(data) > JSON_LIMIT or count_of_values(data) > VALUES_LIMIT:
-        raise ZooFileError(
-            f"{path} holds more in its {name} than the {JSON_LIMIT} bytes with {VALUES_LIMIT} "
-            "values that are read; keep large values in arrays."
-        )
-    try:
-        return json.loads(data.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, f"its {name} cannot be read ({why(error)})") from error
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
-
 
 def checked_header(members: dict[str, bytes], path: Any) -> dict[str, Any]:
     """Check the header and every member against it."""
@@ -158,7 +50,7 @@ def checked_header(members: dict[str, bytes], path: Any) -> dict[str, Any]:
         raise ZooFileError(
             f"{path} is no zoo file (it has no {HEADER}); give a file that zoo.save has written."
         )
-    header = _json(members[HEADER], str(path), HEADER)
+    header = json_of(members[HEADER], str(path), HEADER)
     number = header.get("format") if isinstance(header, dict) else None
     if type(number) is not int or number < 1:
         raise damaged(path, "its header has no format number")
@@ -196,10 +88,14 @@ class Reader:
         self.path = path
         self.extra = extra
         self.header = header
-        self.tree = _json(members[STATE], path, STATE)
+        self.tree = json_of(members[STATE], path, STATE)
         self.arrays: dict[str, np.ndarray] = {}
         self.objects: list[Any] = []
         self.shared: dict[int, Any] = {}
+        # What may be copied, or made at all, beyond the arrays themselves: a file refers to an array as
+        # often as it likes, and a range is long for nothing.
+        self.copies = 4 * sum(map(len, members.values())) + COPIES_LIMIT
+        self.ranges = RANGES_LIMIT
         blob = members.get(OBJECTS)
         self._check_names(set(_names(self.tree)), blob)
         if ARRAYS in members:
@@ -217,7 +113,7 @@ class Reader:
         if blob is not None:
             import skops.io
 
-            _check_skops(blob, self.path)
+            check_skops(blob, self.path)
             strange |= set(skops.io.get_untrusted_types(data=blob)) - self.extra
         if strange:
             shown = ", ".join(printable(n) for n in sorted(strange)[:8])
@@ -255,8 +151,16 @@ class Reader:
             raise damaged(self.path, "its tree has an unknown node")
         value = getattr(self, f"_{tag}")(node[tag], node)
         if "id" in node:
+            # Plain values are never shared: a few that hold each other twice would stand for millions.
+            if tag not in _SHARED:
+                raise damaged(self.path, f"its tree shares a {tag}")
             self.shared[node["id"]] = value
         return value
+
+    def _spend(self, n_bytes: int) -> None:
+        self.copies -= n_bytes
+        if self.copies < 0:
+            raise ValueError("it asks for more memory than a file of its size can need")
 
     def _meant(self, name: str) -> Any:
         return named(today(name, self.header["format"]))
@@ -280,19 +184,25 @@ class Reader:
         return tuple.__new__(cls, [self.value(v) for v in node["items"]])
 
     def _set(self, items: list[Any], node: Any) -> Any:
-        return {self.value(v) for v in items}
+        return set(_hashable([self.value(v) for v in items]))
 
     def _frozenset(self, items: list[Any], node: Any) -> Any:
-        return frozenset(self.value(v) for v in items)
+        return frozenset(_hashable([self.value(v) for v in items]))
 
     def _slice(self, items: list[Any], node: Any) -> slice:
         return slice(*(self.value(v) for v in items))
 
     def _range(self, items: list[Any], node: Any) -> range:
-        return range(*items)
+        made = range(*items)
+        self.ranges -= len(made)
+        if self.ranges < 0:
+            raise ValueError(f"its ranges hold more than {RANGES_LIMIT} numbers")
+        return made
 
     def _dict(self, pairs: list[Any], node: Any) -> Any:
-        items = {self.value(k): self.value(v) for k, v in pairs}
+        read = [(self.value(k), self.value(v)) for k, v in pairs]
+        _hashable([k for k, _ in read])
+        items = dict(read)
         if node.get("ordered"):
             return OrderedDict(items)
         if node.get("bunch"):
@@ -300,10 +210,11 @@ class Reader:
         return defaultdict(self.value(node["factory"]), items) if "factory" in node else items
 
     def _bytes(self, key: str, node: Any) -> bytes:
+        self._spend(self.arrays[key].nbytes)
         return self.arrays[key].tobytes()
 
     def _bytearray(self, key: str, node: Any) -> bytearray:
-        return bytearray(self.arrays[key].tobytes())
+        return bytearray(self._bytes(key, node))
 
     def _dtype(self, descr: Any, node: Any) -> np.dtype[Any]:
         dtype = np.lib.format.descr_to_dtype(self.value(descr))
@@ -323,6 +234,8 @@ class Reader:
             size = math.prod(shape) * dtype.itemsize
             if stored.dtype != np.uint8 or stored.size != size or min(shape, default=0) < 0:
                 _misfit(dtype)
+            if dtype.itemsize == 0:
+                self._spend(math.prod(shape))
             array = np.ndarray(shape, dtype, stored.data if size else None)
             if node.get("fortran"):
                 array = array.reshape(shape[::-1]).T
@@ -341,8 +254,19 @@ class Reader:
         return array.reshape(shape)
 
     def _masked(self, parts: list[Any], node: Any) -> Any:
-        data, mask, fill = (self.value(p) for p in parts)
+        data, mask = map(self._plain_array, parts[:2])
+        fill = self.value(parts[2])
+        self._spend(2 * data.nbytes)
+        if mask.shape not in ((), data.shape) or mask.nbytes > data.nbytes + data.size:
+            raise ValueError("a mask that is not of its array")
         return np.ma.MaskedArray(data, mask=mask, fill_value=fill)
+
+    def _plain_array(self, node: Any) -> np.ndarray:
+        """Return the array of a node that must be one: other values can be of any length."""
+        value = self.value(node)
+        if type(value) is not np.ndarray:
+            raise TypeError(f"{type(value).__name__} in place of an array")
+        return value
 
     def _sparse(self, name: str, node: Any) -> Any:
         import scipy.sparse
@@ -350,7 +274,8 @@ class Reader:
         form = name.partition("_")[0]
         if form not in SPARSE or name not in (f"{form}_matrix", f"{form}_array"):
             raise ValueError(f"sparse matrix {name!r}")
-        data, *rest = (self.value(p) for p in node["parts"])
+        data, *rest = map(self._plain_array, node["parts"])
+        self._spend(sum(part.nbytes for part in (data, *rest)))
         content = (data, tuple(rest)) if form == "coo" else (data, *rest)
         matrix = getattr(scipy.sparse, name)(content, shape=tuple(node["shape"]))
         if form in ("csr", "csc", "bsr"):
@@ -369,7 +294,10 @@ class Reader:
         kept = self.value(content)
         state = kept["state"]
         _check_bits(state)
-        sequence = np.random.SeedSequence(**(kept["sequence"] or {"entropy": 0}))
+        spawn = kept["sequence"] or {"entropy": 0}
+        if spawn.get("pool_size", 4) != 4:
+            raise ValueError("a pool of seeds that numpy does not make")
+        sequence = np.random.SeedSequence(**spawn)
         bits = getattr(np.random, state["bit_generator"])(sequence)
         bits.state = state
         return np.random.Generator(bits)
@@ -400,6 +328,10 @@ class Reader:
         # Known before its state is: parts of it may refer to it.
         self.shared[node["id"]] = made
         state = self.value(node["state"])
+        if isinstance(state, dict):
+            # A field that the class has got since has its default.
+            fields = getattr(cls, "_defaults", {}).items()
+            state |= {k: v for k, v in fields if k not in state and v is not REQUIRED}
         if node.get("zoo"):
             made.__zoo_restore__(state)
         elif state is not None:
@@ -425,6 +357,17 @@ def _give(made: Any, state: Any) -> None:
         setattr(made, name, value)
 
 
+_SHARED = ("random_state", "generator", "object")
+
+
+def _hashable(items: list[Any]) -> list[Any]:
+    """Return the entries of a set or the keys of a dict; only a few may have one hash."""
+    common = Counter(map(hash, items)).most_common(1)
+    if common and common[0][1] > COLLISIONS_LIMIT:
+        raise ValueError("entries of a set or dict that are made to look alike")
+    return items
+
+
 def _names(tree: Any) -> Iterator[str]:
     """Yield every type and function that the tree names."""
     todo = [tree]
@@ -448,41 +391,6 @@ def _check_bits(state: dict[str, Any]) -> None:
         raise ValueError("the state of MT19937")
     if name == "Philox" and not 0 <= state["buffer_pos"] <= 4:
         raise ValueError("the state of Philox")
-
-
-def _check_skops(blob: bytes, path: str) -> None:
-    """Bound what the skops member unpacks to: no compression, nothing read twice, true sizes."""
-    members = read_zip(io.BytesIO(blob), f"{path} ({OBJECTS})")
-    todo = [_json(members["schema.json"], path, "schema.json")]
-    readers: dict[str, Any] = {}
-    while todo:
-        node = todo.pop()
-        if isinstance(node, list):
-            todo += node
-            continue
-        if not isinstance(node, dict):
-            continue
-        todo += node.values()
-        if node.get("__loader__") == "SparseMatrixNode":
-            raise ValueError("a zip inside a zip")
-        if isinstance(node.get("file"), str):
-            reader = node.get("__id__")
-            if readers.setdefault(node["file"], reader) != reader:
-                raise ValueError("one member stands for two objects")
-    for name, data in members.items():
-        if name.endswith(".npy"):
-            _check_npy(data)
-
-
-def _check_npy(data: bytes) -> None:
-    file = io.BytesIO(data)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[np.lib.format.read_magic(file)]
-    shape, _, dtype = read(file)
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
-        _misfit(dtype)
 
 
 def _misfit(dtype: np.dtype[Any]) -> Any:

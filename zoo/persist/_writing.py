@@ -21,6 +21,7 @@ from zoo import __version__
 from zoo.persist._format import (
     BIT_GENERATORS,
     BUNCH,
+    RANGES_LIMIT,
     SPARSE,
     ZooFileError,
     full_name,
@@ -28,6 +29,7 @@ from zoo.persist._format import (
     kind_of,
     shortened,
 )
+from zoo.persist._skops import check_skops
 from zoo.persist._trust import (
     CHECK_ARRAY,
     PLAIN_TYPES,
@@ -77,6 +79,9 @@ class Writer:
         if t is complex:
             return {"complex": [self.node(value.real, where), self.node(value.imag, where)]}
         if t in (slice, range):
+            if t is range and value[RANGES_LIMIT:]:
+                advice = "give a list of fewer, or a distribution."
+                raise self._refusal(where, f"a range of more than {RANGES_LIMIT} numbers", advice)
             ends = (value.start, value.stop, value.step)
             return {t.__name__: [self.node(v, where) for v in ends]}
         if t in (bytes, bytearray):
@@ -325,6 +330,7 @@ def _dumped(objects: list[Any], names: set[str]) -> bytes:
     untrusted = skops.io.get_untrusted_types(data=blob)
     # skops writes some objects that it cannot read; these are the caller's own, hence trusted.
     skops.io.loads(blob, trusted=untrusted)
+    check_skops(blob, "the new file")
     names.update(untrusted)
     return blob
 

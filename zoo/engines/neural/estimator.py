@@ -342,9 +342,14 @@ class Neural(Estimator, abstract=True):
         """Rebuild the network from ``spec_`` and its weights."""
         import torch
 
+        from zoo.engines.neural.rebuilding import demand_fit
+
         weights = state.pop("weights_", None)
         self.__dict__.update(state)
         if weights is not None:
+            demand_fit(lambda: self._module(**self.spec_), weights)
+            if not all(isinstance(v, np.ndarray) and v.ndim == 1 for v in self.history_.values()):
+                raise ValueError("a history that is not one array a column")
             net = self.net_ = self._build_net(resolve_device("auto", self.dtype_))
             net.set_params(callbacks=self._callbacks(None))
             net.initialize()
