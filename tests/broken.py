@@ -257,6 +257,43 @@ class WritesIntoX(LeastSquaresEngine):
         super()._learn(X, y, w)
 
 
+@broken(
+    "check_inputs_unchanged",
+    "check_memory_layout",
+    "check_batch_composition",
+    "check_column_names",
+    "check_nested_lists",
+    "check_weights_count_as_repetition",
+)
+class WritesIntoXInPredict(LeastSquaresEngine):
+    __doc__ = docstring("Solve.", "alpha")
+
+    def _output(self, X: Any) -> np.ndarray:
+        X -= 0.125
+        return super()._output(X)
+
+
+def by_address(a: Any) -> Any:
+    """Read as many numbers as the array has from where its buffer begins, whatever its strides."""
+    return a.base.ravel()[: len(a)] if isinstance(getattr(a, "base", None), np.ndarray) else a
+
+
+@broken("check_memory_layout")
+class ReadsYByAddress(LeastSquaresEngine):
+    __doc__ = docstring("Solve.", "alpha")
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return self._fit(X, by_address(y) if np.ndim(y) == 1 else y, sample_weight)
+
+
+@broken("check_memory_layout")
+class ReadsWeightsByAddress(LeastSquaresEngine):
+    __doc__ = docstring("Solve.", "alpha")
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return self._fit(X, y, by_address(sample_weight))
+
+
 # -- repeatability --------------------------------------------------------------------------------
 
 # What starts elsewhere every time ends elsewhere, after pickle as well.
@@ -269,6 +306,7 @@ EVERY_FIT_DIFFERS = (
     "check_callbacks",
     "check_memory_layout",
     "check_column_names",
+    "check_nested_lists",
     "check_validation_data",
     "check_weights_count_as_repetition",
 )
@@ -533,7 +571,7 @@ class SamplesTooFew(GaussianEngine):
         return super()._draw(n, y, draws)[: max(n - 1, 1)]
 
 
-@broken("check_sample_finite", "check_sample_better_than_noise")
+@broken("check_sample_finite", "check_sample_better_than_noise", "check_samples_follow_density")
 class SamplesInfinity(GaussianEngine):
     __doc__ = docstring("Draw.", "jitter")
 
@@ -579,7 +617,7 @@ class SamplesColumnByColumn(GaussianEngine):
         return self.means_[0] + z @ self.factors_[0].T
 
 
-@broken("check_sample_better_than_noise")
+@broken("check_sample_better_than_noise", "check_samples_follow_density")
 class SamplesNoise(GaussianEngine):
     __doc__ = docstring("Draw.", "jitter")
 
@@ -620,6 +658,28 @@ class ForgetsTheDeterminant(GaussianEngine):
     def _log_density(self, X: np.ndarray, k: int) -> np.ndarray:
         L = np.linalg.inv(self.factors_[k])
         return super()._log_density(X, k) - np.log(np.diag(L)).sum()
+
+
+@broken("check_samples_follow_density")
+class SamplesWithoutItsFactors(GaussianEngine):
+    __doc__ = docstring("Draw.", "jitter")
+
+    def _draw(self, n: int, y: Any, draws: Any) -> np.ndarray:
+        z = draws.normal(n, self.means_.shape[1])
+        deviations = np.sqrt((self.factors_**2).sum(axis=2))
+        k = np.zeros(n, int) if y is None else y
+        return self.means_[k] + deviations[k] * z
+
+
+@broken("check_samples_follow_density")
+class TakesTheVarianceForTheDeviation(GaussianEngine):
+    __doc__ = docstring("Draw.", "jitter")
+
+    def _draw(self, n: int, y: Any, draws: Any) -> np.ndarray:
+        k = np.zeros(n, int) if y is None else y
+        z = draws.normal(n, self.means_.shape[1])
+        covariances = self.factors_ @ self.factors_.transpose(0, 2, 1)
+        return self.means_[k] + np.einsum("nij,nj->ni", covariances[k], z)
 
 
 @broken("check_likelihood")
@@ -963,6 +1023,43 @@ class Single(Table):
 class ForcesSinglePrecision(PrincipalAxesEngine):
     __doc__ = docstring("Turn.", "jitter")
     input: ClassVar[Input] = Single()
+
+
+class WithoutLists(Table):
+    """A table that wants an array."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, list):
+            raise ValueError("X must be an array.")
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_nested_lists")
+class TakesNoLists(LeastSquaresEngine):
+    __doc__ = docstring("Solve.", "alpha")
+    input: ClassVar[Input] = WithoutLists()
+
+
+@broken("check_column_names")
+class TakesColumnsOfValidationByPosition(GradientEngine):
+    __doc__ = docstring("Descend.", "lr", "max_iter", "random_state")
+
+
+def _fit_by_position(
+    self: Any,
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    X_val: Any = None,
+    y_val: Any = None,
+    sample_weight_val: Any = None,
+) -> Any:
+    values = X_val.to_numpy() if hasattr(X_val, "columns") else X_val
+    return self._fit(X, y, sample_weight, (values, y_val, sample_weight_val))
+
+
+TakesColumnsOfValidationByPosition.fit = _fit_by_position
 
 
 class AnyWidth(Table):

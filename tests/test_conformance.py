@@ -33,11 +33,11 @@ from healthy import (
 
 from zoo.conformance import Case, Nonconformity, Report, Result, check, check_names
 from zoo.conformance._capabilities import BY_CAPABILITY
-from zoo.conformance._case import difference, fingerprint
+from zoo.conformance._case import difference, energy_distance, fingerprint
 from zoo.conformance._environments import corridor
 from zoo.conformance._everyone import EVERYONE
 from zoo.conformance._inputs import BY_INPUT
-from zoo.conformance._roles import BY_ROLE, energy_distance
+from zoo.conformance._roles import BY_ROLE
 from zoo.conformance._suite import NEEDS_A_CARD
 from zoo.contract.params import Count
 from zoo.registry import entries, find

@@ -1,5 +1,6 @@
 """LocalLossClassifier: nothing flows down, every layer answers, digits."""
 
+import numpy as np
 import pytest
 
 from zoo import LocalLossClassifier
@@ -21,6 +22,8 @@ def test_nothing_flows_below_a_local_loss(batch):
 def test_accuracy_of_every_layer(digits):
     X, X_test, y, y_test = digits
     model = LocalLossClassifier(max_epochs=10, random_state=0).fit(X, y)
+    backwards = model.layer_accuracies(X[::-1], y[::-1])
+    np.testing.assert_array_equal(backwards, model.layer_accuracies(X, y))
     accuracies = model.layer_accuracies(X_test, y_test)
     assert accuracies.shape == (3,)
     assert accuracies[-1] == pytest.approx(model.score(X_test, y_test))

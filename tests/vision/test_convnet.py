@@ -106,6 +106,7 @@ def test_pooled_features_shift_by_whole_windows(digits):
     canvas[:, :, 12:20, 12:20] = X
     model = small(filters=(4, 4), pool_size=2, max_epochs=1).fit(canvas, digits[2][:100])
     maps = model.feature_maps(canvas[:20])
+    np.testing.assert_allclose(model.feature_maps(canvas[:20][::-1]), maps[::-1], atol=1e-6)
     moved = model.feature_maps(np.roll(canvas[:20], (4, -4), axis=(2, 3)))
     assert maps.shape == (20, 4, 8, 8)
     inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))

@@ -14,6 +14,7 @@ from zoo.conformance._case import (
     Case,
     Checker,
     difference,
+    energy_distance,
     expect,
     expect_same,
     fingerprint,
@@ -185,7 +186,9 @@ def check_categories_unclaimed(case: Case) -> None:
 
 
 def check_multi_output(case: Case) -> None:
-    """Y of two columns is learned column by column."""
+    """Y of two columns is learned column by column, however it lies in memory."""
+    import pandas as pd
+
     Y = np.column_stack([case.y, 1 - 2 * np.asarray(case.y)])
     with working("the card claims multi_output: y may have two columns"):
         predicted = case.fit(case.X, Y).predict(case.X)
@@ -193,6 +196,9 @@ def check_multi_output(case: Case) -> None:
     with np.errstate(invalid="ignore"):  # constant predictions have no correlation
         r = np.nan_to_num([np.corrcoef(predicted[:, j], Y[:, j])[0, 1] for j in (0, 1)])
     expect(min(r) > 0.3, f"predictions do not follow their column of y (correlations {r.round(2)})")
+    for how, other in (("columns first in memory", np.asfortranarray(Y)), ("a DataFrame", pd.DataFrame(Y))):
+        again = case.fit(case.X, other).predict(case.X)
+        expect_same(predicted, again, max(case.tolerance, 1e-6), f"y that is {how} is learned otherwise")
     if case.has_role("Classifier"):
         _expect_columns_of_classes(case, Y)
 
@@ -429,6 +435,30 @@ def check_exact_likelihood_normalised(case: Case) -> None:
     expect(abs(mass - 1) < 0.03, f"the density integrates to {mass:.4g}, not to 1")
 
 
+def check_samples_follow_density(case: Case) -> None:
+    """Samples are distributed as the density that is claimed exact says."""
+    if getattr(case.fitted, "likelihood_", None) != "exact" or not case.has_role("Sampler"):
+        raise NotApplicable("no sampler whose likelihood_ is 'exact'")
+    if not case.input.two_d_array:
+        raise NotApplicable("there is no grid of texts to draw from")
+    rng = np.random.RandomState(0)
+    # Far from the unit circle, so that a factor left out or a variance for a deviation shows.
+    X = rng.multivariate_normal([0.5, 0.5], [[0.04, 0.05], [0.05, 0.1]], size=200)
+    estimator = case.make(**case.input.flattened_params(case.fields)).fit(X)
+    axis = np.linspace(-3, 4, 141)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    p = np.exp(np.asarray(estimator.score_samples(grid), dtype=float))
+    n = 1500
+    drawn = grid[rng.choice(len(grid), size=n, p=p / p.sum())]
+    drawn = drawn + rng.uniform(-0.5, 0.5, size=drawn.shape) * (axis[1] - axis[0])
+    apart = energy_distance(np.asarray(estimator.sample(n, random_state=0), dtype=float), drawn)
+    usual = energy_distance(drawn[::2], drawn[1::2])  # of two samples of one distribution
+    expect(
+        apart < max(5 * usual, 0.01),
+        f"samples do not follow the density that is claimed exact: they lie {apart:.3g} from it",
+    )
+
+
 def check_likelihood_unclaimed(case: Case) -> None:
     """An estimator with score_samples says so on its card."""
     if case.has_role("Detector"):
@@ -545,7 +575,8 @@ BY_CAPABILITY: dict[str, Capability] = {
         (check_probabilities,), (check_probabilities_unclaimed,), roles=("Classifier",)
     ),
     "likelihood": Capability(
-        (check_likelihood, check_exact_likelihood_normalised), (check_likelihood_unclaimed,)
+        (check_likelihood, check_exact_likelihood_normalised, check_samples_follow_density),
+        (check_likelihood_unclaimed,),
     ),
     "gpu": Capability((check_gpu,)),
     "early_stopping": Capability((check_early_stopping,)),

@@ -209,6 +209,16 @@ def _comparable(value: Any) -> np.ndarray:
     return value.astype(str) if value.dtype == object else value
 
 
+def energy_distance(A: np.ndarray, B: np.ndarray) -> float:
+    """Return the energy distance of two samples: 2 E|a-b| - E|a-a'| - E|b-b'|."""
+
+    def mean_distance(P: np.ndarray, Q: np.ndarray) -> float:
+        return float(np.sqrt(((P[:, None] - Q[None]) ** 2).sum(-1)).mean())
+
+    with np.errstate(invalid="ignore"):  # infinite samples are at a distance of nan
+        return 2 * mean_distance(A, B) - mean_distance(A, A) - mean_distance(B, B)
+
+
 def fingerprint(value: Any) -> Any:
     """Return something that changes when the value is changed in place."""
     if isinstance(value, dict):

@@ -22,6 +22,7 @@ from zoo.conformance._case import (
     METHODS,
     Case,
     Checker,
+    difference,
     expect,
     expect_same,
     fingerprint,
@@ -30,7 +31,7 @@ from zoo.conformance._case import (
     rows,
     working,
 )
-from zoo.conformance._report import NotApplicable
+from zoo.conformance._report import Nonconformity, NotApplicable
 from zoo.conformance._state import generator_states, global_state_restored, settings, shift_generators
 from zoo.contract.inputs import n_rows
 from zoo.contract.params import (
@@ -273,6 +274,10 @@ def check_inputs_unchanged(case: Case) -> None:
     more = {}
     if "sample_weight" in case.capabilities:
         more["sample_weight"] = given["sample_weight"] = np.linspace(0.5, 1.5, n_rows(X))
+    if "validation_data" in case.capabilities:
+        X_val, y_val = case.data(4)
+        more |= {"X_val": X_val} | ({} if y_val is None else {"y_val": y_val})
+        given |= {name: value for name, value in more.items() if name.endswith("_val")}
     before = {name: fingerprint(value) for name, value in given.items()}
     estimator = case.fit(X, y, **more)
     for name, value in given.items():
@@ -280,6 +285,65 @@ def check_inputs_unchanged(case: Case) -> None:
     asked = fingerprint(questions)
     case.answers(estimator, questions)
     expect(fingerprint(questions) == asked, "predicting writes into X")
+
+
+Layout = Callable[[np.ndarray], np.ndarray]
+
+
+def _layouts(folder: str) -> dict[str, Layout]:
+    """Name the ways in which an array of the same values may lie in memory."""
+
+    def strided(a: np.ndarray) -> np.ndarray:
+        return np.repeat(a, 2, axis=-1)[..., ::2]
+
+    def backwards(a: np.ndarray) -> np.ndarray:
+        return a[::-1].copy()[::-1]
+
+    def mapped(a: np.ndarray) -> np.ndarray:
+        a = a.copy()
+        if a.dtype != object:
+            path = Path(folder) / f"{len(list(Path(folder).iterdir()))}.npy"
+            np.save(path, a)
+            return np.asarray(np.load(path, mmap_mode="r"))
+        a.flags.writeable = False
+        return a
+
+    return {
+        "strided": strided,
+        "backwards in memory": backwards,
+        "columns first in memory (Fortran order)": np.asfortranarray,
+        "mapped from a file, read-only": mapped,
+    }
+
+
+def _laid_out(lay: Layout, value: Any) -> Any:
+    return lay(value) if isinstance(value, np.ndarray) and value.ndim > 0 else value
+
+
+def check_memory_layout(case: Case) -> None:
+    """However arrays lie in memory (strided, backwards, mapped ...), the answers are the same."""
+    given: dict[str, Any] = {"X": case.X, "y": case.y}
+    if "sample_weight" in case.capabilities:
+        given["sample_weight"] = np.linspace(0.5, 1.5, n_rows(case.X))
+    if "validation_data" in case.capabilities:
+        X_val, y_val = case.data(4)
+        given |= {"X_val": X_val} | ({} if y_val is None else {"y_val": y_val})
+    given = {name: value for name, value in given.items() if value is not None}
+    expected = case.answers_by_row(case.fit(**copy.deepcopy(given)), case.questions)
+
+    def differs(lay: Layout, *names: str) -> str:
+        moved = {n: _laid_out(lay, v) if n in names else v for n, v in copy.deepcopy(given).items()}
+        asked = _laid_out(lay, case.questions) if "predict" in names else case.questions
+        answers = case.answers_by_row(case.fit(**moved), asked)
+        return difference(expected, answers, max(case.tolerance, 1e-6))
+
+    with tempfile.TemporaryDirectory() as folder:
+        for how, lay in _layouts(folder).items():
+            with working(f"arrays may be {how}"):
+                found = differs(lay, *given, "predict")
+            if found:
+                guilty = [name for name in (*given, "predict") if differs(lay, name)]
+                raise Nonconformity(f"{' and '.join(guilty)} {how} is answered otherwise ({found})")
 
 
 # -- for everyone: repeatability ------------------------------------------------------------------
@@ -482,6 +546,7 @@ EVERYONE: tuple[Checker, ...] = (
     check_refused_fit_keeps_state,
     check_predict_writes_nothing,
     check_inputs_unchanged,
+    check_memory_layout,
     check_same_seed_same_result,
     check_global_state_untouched,
     check_refit_equals_fresh_fit,

@@ -11,6 +11,7 @@ from zoo.conformance._case import (
     Case,
     Checker,
     difference,
+    energy_distance,
     expect,
     expect_same,
     refused,
@@ -157,16 +158,6 @@ def check_sample_rows_independent_of_n(case: Case) -> None:
         case.tolerance,
         "the first 10 of 100 rows are not the 10 rows that are drawn alone",
     )
-
-
-def energy_distance(A: np.ndarray, B: np.ndarray) -> float:
-    """Return the energy distance of two samples: 2 E|a-b| - E|a-a'| - E|b-b'|."""
-
-    def mean_distance(P: np.ndarray, Q: np.ndarray) -> float:
-        return float(np.sqrt(((P[:, None] - Q[None]) ** 2).sum(-1)).mean())
-
-    with np.errstate(invalid="ignore"):  # infinite samples are at a distance of nan
-        return 2 * mean_distance(A, B) - mean_distance(A, A) - mean_distance(B, B)
 
 
 def check_sample_better_than_noise(case: Case) -> None:

@@ -228,17 +228,20 @@ class VAE(Sampler, Transformer, Neural):
         """Call a method of the network on batches of rows."""
         import torch
 
+        from zoo.engines.neural.rows import as_column, gather
+
         module = self.net_.module_
         weight = next(module.parameters())
+        columns: list[Any] = [None if a is None else as_column(a) for a in arrays]
         parts = []
         n = len(next(a for a in arrays if a is not None))
         with torch.inference_mode():
             for start in range(0, n, 4096):
+                rows = slice(start, start + 4096)
                 batch = [
-                    None if a is None else torch.as_tensor(a[start : start + 4096]).to(
-                        weight.device, weight.dtype)
-                    for a in arrays
-                ]  # fmt: skip
+                    None if c is None else gather(c, rows).to(weight.device, weight.dtype)
+                    for c in columns
+                ]
                 out = getattr(module, method)(*batch, **options)
                 parts.append(out if isinstance(out, tuple) else (out,))
         joined = [

@@ -59,11 +59,14 @@ class LocalLossClassifier(LayeredClassifier):
         """
         import torch
 
+        from zoo.engines.neural.rows import as_column, gather
+
         X = self._checked(X)
+        rows = gather(as_column(X), slice(None))
         module = self.net_.module_.eval()
         weight = next(module.parameters())
         with torch.inference_mode():
-            scores = module.all_logits(torch.as_tensor(X).to(weight.device, weight.dtype))
+            scores = module.all_logits(rows.to(weight.device, weight.dtype))
         right = [self.classes_[s.argmax(1).cpu().numpy()] == np.asarray(y) for s in scores]
         return np.mean(right, axis=1)
 

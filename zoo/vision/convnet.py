@@ -83,11 +83,14 @@ class ConvNet(Neural, abstract=True):
         """Return the output of the convolutions, (n, filters, h, w); it shifts with the image."""
         import torch
 
+        from zoo.engines.neural.rows import as_column, gather
+
         X = self._checked(X)
+        rows = gather(as_column(X), slice(None))
         module = self.net_.module_
         weight = next(module.parameters())
         with torch.inference_mode():
-            maps = module.feature_maps(torch.as_tensor(X).to(weight.device, weight.dtype))
+            maps = module.feature_maps(rows.to(weight.device, weight.dtype))
         return maps.cpu().numpy()
 
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:

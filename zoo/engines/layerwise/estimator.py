@@ -247,6 +247,8 @@ class NoProp(LocallyTrained, abstract=True):
         """Call a method of the network on batches of rows; return arrays."""
         import torch
 
+        from zoo.engines.neural.rows import as_column, gather
+
         module = self.net_.module_.eval()
         weight = next(module.parameters())
         options = {
@@ -254,10 +256,10 @@ class NoProp(LocallyTrained, abstract=True):
             if isinstance(value, np.ndarray) else value
             for name, value in options.items()
         }  # fmt: skip
-        parts = []
+        rows, parts = as_column(X), []
         with torch.inference_mode(), threads_for(self._work()):
             for start in range(0, len(X), ROWS_AT_ONCE):
-                x = torch.as_tensor(X[start : start + ROWS_AT_ONCE]).to(weight.device, weight.dtype)
+                x = gather(rows, slice(start, start + ROWS_AT_ONCE)).to(weight.device, weight.dtype)
                 out = getattr(module, method)(x, **options)
                 parts.append(out if isinstance(out, tuple) else (out,))
         joined = [torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True)]
