@@ -110,13 +110,18 @@ UNTESTED: dict[str, str] = {
     "zoo/engines/linear/splits.py": "by the tests of RidgeCV and LassoCV",
     "zoo/engines/modules/recurrent.py": "by the tests of RNNClassifier",
     "zoo/engines/trees/boosting.py": "by the tests of BoostingClassifier and BoostingRegressor",
-    "zoo/engines/trees/classes.py": "by the tests of DecisionTreeClassifier and RandomForestClassifier",
-    "zoo/engines/trees/codes.py": "by the tests of DecisionTreeRegressor",
+    "zoo/engines/trees/coding.py": "by test_records.py",
+    "zoo/engines/trees/estimator.py": "by the tests of its leaves",
     "zoo/engines/trees/forest.py": "by the tests of RandomForestClassifier",
-    "zoo/engines/trees/memory.py": "by the tests of every other test of trees",
-    "zoo/engines/trees/model.py": "by the tests of test_paths.py, test_shap.py and the leaves",
-    "zoo/engines/trees/rounds.py": "by the tests of BoostingClassifier",
-    "zoo/engines/trees/single.py": "by the tests of DecisionTreeClassifier",
+    "zoo/engines/trees/histogram_grower.py": "by test_histograms.py",
+    "zoo/engines/trees/memory.py": "by every other test of trees",
+    "zoo/engines/trees/model.py": "by test_shap.py, test_checks.py and the leaves",
+    "zoo/engines/trees/objective.py": "by the tests of BoostingClassifier and BoostingRegressor",
+    "zoo/engines/trees/prediction.py": "by test_deep_prediction.py and the leaves",
+    "zoo/engines/trees/pruning.py": "by the tests of DecisionTreeClassifier",
+    "zoo/engines/trees/record_grower.py": "by test_records.py and the tests of DecisionTreeRegressor",
+    "zoo/engines/trees/targets.py": "by the tests of DecisionTreeClassifier and RandomForestClassifier",
+    "zoo/engines/trees/threads.py": "by the tests of RandomForestRegressor",
 }
 
 GENERATOR_KINDS = {
@@ -456,8 +461,6 @@ def more_than_leaves(path: str, source: str) -> list[str]:
 def engines_that_see_the_estimator(path: str, source: str) -> list[str]:
     """An engine is arrays or tensors in and out; its estimator.py is its one scikit-learn side."""
     if not unit_of(path).startswith("engines.") or path.endswith("/estimator.py"):
-        return []
-    if path == "zoo/engines/trees/portable.py":  # goes into the estimator of trees
         return []
     return [
         f"{path}:{line}: only an engine's estimator.py sees {module}"

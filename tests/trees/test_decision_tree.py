@@ -6,7 +6,7 @@ import pytest
 from sklearn import tree as peer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from zoo.engines.trees import codes
+from zoo.engines.trees import record_grower
 from zoo.trees.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 
@@ -147,7 +147,7 @@ def test_sorted_nodes_grow_the_tree_that_counted_ones_do(max_bins, limits, holes
     X[rng.uniform(size=X.shape) < holes] = np.nan
     grow = DecisionTreeRegressor(max_bins=max_bins, random_state=0, **limits).fit
     a = grow(X, y, sample_weight=w).predict(X)
-    monkeypatch.setattr(codes, "most_records", lambda *_: (0, 0))
+    monkeypatch.setattr(record_grower, "most_records", lambda *_: (0, 0))
     b = grow(X, y, sample_weight=w).predict(X)
     np.testing.assert_allclose(a, b, atol=1e-10)
 
@@ -283,3 +283,11 @@ def test_regression_learns_xor(criterion, weighted):
 def test_a_least_fall_of_the_impurity_refuses_cuts_that_gain_less():
     tree = DecisionTreeClassifier(min_impurity_decrease=1e-6).fit(XOR, EITHER)
     assert tree.get_n_leaves() == 1
+
+
+def test_fewest_rows_may_be_shares():
+    X, y = load_diabetes(return_X_y=True)
+    share = DecisionTreeRegressor(min_samples_split=0.2, min_samples_leaf=0.05, random_state=0).fit(X, y)
+    number = DecisionTreeRegressor(min_samples_split=89, min_samples_leaf=23, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(share.predict(X), number.predict(X))
+    assert share.get_n_leaves() < DecisionTreeRegressor(random_state=0).fit(X, y).get_n_leaves()

@@ -6,7 +6,6 @@ from sklearn import ensemble
 from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1
 from sklearn.metrics import r2_score
 
-from zoo.engines.trees import model
 from zoo.trees.random_forest import RandomForestClassifier, RandomForestRegressor
 
 
@@ -94,7 +93,7 @@ def test_threads_of_prediction_agree():
     big = np.tile(X, (100, 1))
     out = [np.zeros((1, len(big))) for _ in range(2)]
     for o, n_jobs in zip(out, (1, 2), strict=True):
-        model.add_predictions(m.model_, m._categories(), big, o, n_jobs)
+        m._trees().with_threads(n_jobs).add_to(o, big)
     np.testing.assert_array_equal(*out)
 
 
@@ -176,3 +175,38 @@ def test_a_warm_start_never_takes_trees_away():
 def test_max_samples_without_bootstrap_is_refused():
     with pytest.raises(ValueError, match=r"max_samples=0\.5"):
         RandomForestRegressor(bootstrap=False, max_samples=0.5).fit([[0.0], [1.0]], [0.0, 1.0])
+
+
+def test_balanced_subsample_gives_each_class_of_each_bag_the_same_total():
+    X, y = make_friedman1(120, random_state=0)
+    y = (y > np.quantile(y, 0.8)).astype(int)
+    m = RandomForestClassifier(n_estimators=5, max_depth=1, class_weight="balanced_subsample", random_state=0)
+    m.fit(X, y)
+    for t, seed in enumerate(m.seeds_):
+        drawn = np.random.RandomState(seed).randint(0, 120, 120)
+        count = np.bincount(drawn, minlength=120) * len(drawn) / (2 * np.bincount(y[drawn])[y])
+        root = m.model_["root"][t]
+        np.testing.assert_allclose(m.model_["value"][root], 0.5)
+        np.testing.assert_allclose(m.model_["weight"][root], count.sum())
+    whole = RandomForestClassifier(bootstrap=False, random_state=0).set_params(class_weight="balanced")
+    each = RandomForestClassifier(bootstrap=False, random_state=0, class_weight="balanced_subsample")
+    np.testing.assert_allclose(each.fit(X, y).predict_proba(X), whole.fit(X, y).predict_proba(X))
+
+
+def test_max_samples_is_a_number_or_a_share_of_rows():
+    X, y = make_friedman1(60, random_state=0)
+    number, share = (RandomForestRegressor(n_estimators=3, max_samples=m, random_state=0) for m in (15, 0.25))
+    np.testing.assert_array_equal(number.fit(X, y).predict(X), share.fit(X, y).predict(X))
+    assert number.n_drawn_.tolist() == [15] * 3
+    with pytest.raises(ValueError, match="max_samples=61 is more than the 60 rows"):
+        number.set_params(max_samples=61).fit(X, y)
+
+
+@pytest.mark.parametrize("price", [0.1, 1.0])
+def test_forests_are_pruned_as_scikit_learn_prunes_them(price):
+    X, y = make_friedman1(200, random_state=0)
+    kw = {"n_estimators": 5, "bootstrap": False, "ccp_alpha": price, "random_state": 0}
+    ours = RandomForestRegressor(**kw).fit(X, y)
+    theirs = ensemble.RandomForestRegressor(**kw).fit(X, y)
+    assert len(ours.model_["left"]) == sum(t.tree_.node_count for t in theirs.estimators_)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X))

@@ -1,21 +1,19 @@
 """AdaBoost."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import has_fit_parameter
 
-from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Fixed, Interval, Jobs, Positive, Search, Seed
 from zoo.contract.roles import Classifier
 from zoo.engines.trees.checks import demand
-from zoo.engines.trees.columns import Explanation, find_categories
-from zoo.engines.trees.portable import Portable
+from zoo.engines.trees.columns import find_categories
+from zoo.engines.trees.estimator import Categories, Trees
 
 
-class AdaBoostClassifier(Portable, Classifier):
+class AdaBoostClassifier(Trees, Classifier):
     r"""Classify by a vote of weak learners, each trained on what the others got wrong.
 
     Rows that the last learner missed gain weight; a learner's vote grows as its weighted error e
@@ -86,8 +84,6 @@ class AdaBoostClassifier(Portable, Classifier):
     True
     """
 
-    input: ClassVar[Input] = Table(missing=True, categories=True)
-
     learned: ClassVar[tuple[str, ...]] = ("estimator_weights_", "estimator_errors_")
 
     estimator: Annotated[Any, Fixed("it is a method, not a number")] = None
@@ -96,19 +92,16 @@ class AdaBoostClassifier(Portable, Classifier):
     max_depth: Annotated[int, Interval(1, 8), Search(1, 5)] = 1
     min_weight_fraction_leaf: Annotated[float, Interval(0, 0.5), Search(0.0, 0.1)] = 0.0
     max_bins: Annotated[int, Interval(2, 255), Fixed("more is better")] = 255
-    categorical_features: Annotated[
-        Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
-        Fixed("it states what the columns are"),
-    ] = "from_dtype"
+    categorical_features: Categories = "from_dtype"
     n_jobs: Jobs = None
     random_state: Seed = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Any) -> None:
-        from zoo.engines.trees import model as _model
+        from zoo.engines.trees import model
 
         w = np.ones(len(X)) if w is None else np.array(w, np.float64)
         w /= w.sum()
-        self.model_ = _model.empty_model()
+        self.model_ = model.empty_model()
         self.estimators_: list[Any] = []
         self.codes_: list[np.ndarray] = []
         self.estimator_weights_, self.estimator_errors_ = np.empty(0), np.empty(0)
@@ -167,14 +160,14 @@ class AdaBoostClassifier(Portable, Classifier):
 
     def _tree_learner(self, X: Any, y: np.ndarray) -> Any:
         """Grow a tree of more than two classes on records."""
-        from zoo.engines.trees import codes, records
-        from zoo.engines.trees import model as _model
+        from zoo.engines.trees import coding, model, record_grower, records
+        from zoo.engines.trees.targets import class_targets
 
         k, p = len(self.classes_), X.shape[1]
         is_cat = find_categories(self, p)
-        plot = codes.make_plot(X, self.max_bins, is_cat)
-        self.codes_ = [e if c else np.empty(0) for e, c in zip(plot.edges, is_cat, strict=True)]
-        targets = codes.class_targets(y, k, "gini")
+        table = coding.code_table(X, self.max_bins, is_cat)
+        self.codes_ = [e if c else np.empty(0) for e, c in zip(table.edges, is_cat, strict=True)]
+        targets = class_targets(y, self.classes_, "gini")
         rules = records.Rules(
             criterion=targets.criterion, max_depth=self.max_depth, max_leaves=0, max_features=p,
             min_split=2, min_leaf=1, min_weight=self.min_weight_fraction_leaf, min_gain=0.0,
@@ -182,14 +175,14 @@ class AdaBoostClassifier(Portable, Classifier):
         )  # fmt: skip
 
         def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
-            tree = codes.grow(plot, targets, w, rules)
-            one = codes.join(_model.empty_model(), [tree], np.float64)
-            leaf = _model.find_leaves(one, self._categories(), X, self.n_jobs)[:, 0]
+            tree = record_grower.grow(table, targets, w, rules)
+            one = model.join_grown(model.empty_model(), [tree], np.float64)
+            leaf = model.TreeModel(one, self.codes_, k, self.n_jobs).leaves(X)[:, 0]
             best = tree.value.argmax(axis=1)
 
             def keep(alpha: float) -> None:
                 vote = tree._replace(value=alpha * np.eye(k)[best])
-                self.model_ = codes.join(self.model_, [vote], np.float64)
+                self.model_ = model.join_grown(self.model_, [vote], np.float64)
 
             return best[leaf], keep
 
@@ -198,8 +191,8 @@ class AdaBoostClassifier(Portable, Classifier):
     def _grow_pairs(self, X: Any, y: np.ndarray, w: np.ndarray, steps: Any) -> None:
         """Grow trees of two classes on histograms: Gini is the squared loss on 0 and 1."""
         from zoo.engines.trees import bins as _bins
-        from zoo.engines.trees import histograms, rounds
-        from zoo.engines.trees import model as _model
+        from zoo.engines.trees import histograms, model
+        from zoo.engines.trees.histogram_grower import Grower, Limits, n_threads
 
         if not (X.flags.c_contiguous or X.flags.f_contiguous):
             X = np.ascontiguousarray(X)
@@ -207,13 +200,13 @@ class AdaBoostClassifier(Portable, Classifier):
         is_cat = find_categories(self, p)
         bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
         self.codes_ = [e if c else np.empty(0) for e, c in zip(bins.edges, is_cat, strict=True)]
-        limits = rounds.Limits(
+        limits = Limits(
             max_leaves=2**self.max_depth, max_depth=self.max_depth,
             min_child_weight=self.min_weight_fraction_leaf, cat_smooth=0.0,
         )  # fmt: skip
-        threads = rounds.n_threads(self.n_jobs, len(X))
+        threads = n_threads(self.n_jobs, len(X))
         trees = []
-        with rounds.Grower(X, bins, limits, y=y, threads=threads) as grower:
+        with Grower(X, bins, limits, y=y, threads=threads) as grower:
 
             def learner(w: np.ndarray) -> tuple[np.ndarray, Any]:
                 np.multiply(w, 0.5 - y, out=grower.pair[:, 0], casting="same_kind")
@@ -229,13 +222,13 @@ class AdaBoostClassifier(Portable, Classifier):
                 def keep(alpha: float) -> None:
                     tree.value[:] *= alpha
                     trees.append(tree)
-                    if getattr(self, "_skl_callbacks", None):
+                    if self._is_watched():
                         flush()
 
                 return h, keep
 
             def flush() -> None:
-                self.model_ = _model.join_trees(self.model_, trees, [0] * len(trees), bins)
+                self.model_ = model.join_trees(self.model_, trees, [0] * len(trees), bins)
                 trees.clear()
 
             self._vote(y, w, steps, learner)
@@ -262,15 +255,8 @@ class AdaBoostClassifier(Portable, Classifier):
         each = trees == np.size(self.estimator_weights_) == np.size(self.estimator_errors_)
         demand(trees > 0 and each, "votes are not one a tree")
 
-    def _categories(self) -> Any:
-        from zoo.engines.trees import model as _model
-
-        return _model._codes(self.codes_, [len(c) > 0 for c in self.codes_])
-
     def _votes(self, X: Any, first: int, last: int) -> np.ndarray:
         """Return what the learners first .. last - 1 add to the scores, (n,) or (n, k)."""
-        from zoo.engines.trees import model as _model
-
         k = len(self.classes_)
         if self.estimators_:
             s = np.zeros((len(X), k))
@@ -279,8 +265,7 @@ class AdaBoostClassifier(Portable, Classifier):
                 s[np.arange(len(X)), h] += self.estimator_weights_[m]
             return s[:, 1] - s[:, 0] if k == 2 else s
         out = np.zeros((1 if k == 2 else k, len(X)))
-        part = _model.cut_model(self.model_, first, last)
-        _model.add_predictions(part, self._categories(), X, out, self.n_jobs)
+        self._trees().part(first, last).add_to(out, X)
         return out[0] if k == 2 else np.ascontiguousarray(out.T)
 
     def _scores(self, X: Any) -> np.ndarray:
@@ -311,30 +296,3 @@ class AdaBoostClassifier(Portable, Classifier):
         total = own.sum(axis=1, keepdims=True)
         mean = votes @ np.divide(own, total, out=np.zeros_like(own), where=total > 0)
         return mean / mean.sum() if mean.sum() > 0 else mean
-
-    @available_if(_has_trees)
-    def shap_values(self, X: Any, background: Any = None) -> Explanation:
-        """Return the exact Shapley values of the scores, of trees only.
-
-        Parameters
-        ----------
-        X : table
-            Rows to explain.
-        background : table or None, default=None
-            Rows whose values stand in for a column that is left out (interventional). None leaves
-            it to the training weights of the branches (path-dependent).
-
-        Returns
-        -------
-        explanation : Explanation
-            ``values``, (n, d) or (n, d, k), and ``base``; ``base`` plus the sum of a row's values
-            is the decision function.
-        """
-        from zoo.engines.trees import shap
-
-        Z = None if background is None else self._checked(background)
-        k = 1 if len(self.classes_) == 2 else len(self.classes_)
-        phi, base = shap.shap_values(self.model_, self._categories(), self._checked(X), k, Z, self.n_jobs)
-        if k == 1:
-            return Explanation(values=phi[:, :, 0], base=float(base[0]))
-        return Explanation(values=phi, base=base)

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from zoo.contract.params import Fixed, OpenFraction, Positive
 from zoo.contract.roles import Classifier, Regressor
 from zoo.engines.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
-from zoo.engines.trees.boosting import Boosting
+from zoo.engines.trees.estimator import Boosting
 
 
 class OfSigns(Loss):
@@ -94,18 +94,16 @@ class BoostingClassifier(Boosting, Classifier):
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         self._learn_rounds(X, y, w, val, resume, steps)
 
-    def _n_scores(self) -> int:
+    def _n_outputs(self) -> int:
         k = len(self.classes_)
         return k if getattr(self.loss, "target", "") == "class" or k > 2 else 1
 
-    def _loss(self) -> tuple[Loss, int, float, bool]:
-        from zoo.engines.trees import histograms
+    def _objective(self) -> Any:
+        from zoo.engines.trees.objective import Objective, fused
 
         k = len(self.classes_)
         if isinstance(self.loss, str):
-            if k == 2:
-                return Logistic(), histograms.LOGISTIC, 0.0, False
-            return Softmax(), histograms.SOFTMAX, k / (k - 1), False
+            return fused(Logistic() if k == 2 else Softmax(), k)
         allowed = ("class", "binary", "sign") if k == 2 else ("class",)
         if self.loss.target not in allowed:
             raise ValueError(
@@ -113,13 +111,12 @@ class BoostingClassifier(Boosting, Classifier):
                 f"{self.loss.target!r}, but y has {k} classes; give one for "
                 f"{' or '.join(map(repr, allowed))}."
             )
-        loss = OfSigns(self.loss) if self.loss.target == "sign" else self.loss
-        return loss, histograms.OUTSIDE, 0.0, False
+        return Objective(OfSigns(self.loss) if self.loss.target == "sign" else self.loss)
 
     @available_if(lambda self: not isinstance(self.loss, str))
     def _proba(self, X: Any) -> np.ndarray:
         s = self._raw(X)
-        loss = self._loss()[0]
+        loss = self._objective().loss
         p = np.asarray(loss.inverse_link(s[0] if len(s) == 1 else s.T)).astype(self.dtype_)
         if not ((p >= 0) & (p <= 1)).all():
             raise ValueError(
@@ -197,7 +194,7 @@ class BoostingRegressor(Boosting, Regressor):
     delta: Positive = 1.0
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
-        kind = self._loss()[0].target
+        kind = self._objective().loss.target
         if kind not in ("real", "nonnegative"):
             raise ValueError(
                 f"BoostingRegressor: the loss {self.loss!r} is for targets of the kind {kind!r}; give it "
@@ -210,28 +207,26 @@ class BoostingRegressor(Boosting, Regressor):
             )
         self._learn_rounds(X, y, w, val, resume, steps)
 
-    def _n_scores(self) -> int:
+    def _n_outputs(self) -> int:
         return 1
 
-    def _loss(self) -> tuple[Loss, int, float, bool]:
-        from zoo.engines.trees import histograms
+    def _objective(self) -> Any:
+        from zoo.engines.trees.objective import Objective, fused
 
         known = {
-            "squared_error": (Squared(), histograms.SQUARED, 0.0, True),
-            "absolute_error": (Absolute(), histograms.ABSOLUTE, 0.0, True),
-            "quantile": (Quantile(self.quantile), histograms.QUANTILE, self.quantile, True),
-            "huber": (Huber(self.delta), histograms.HUBER, self.delta, True),
-            "poisson": (Poisson(), histograms.POISSON, 0.0, False),
+            "squared_error": Squared(),
+            "absolute_error": Absolute(),
+            "quantile": Quantile(self.quantile),
+            "huber": Huber(self.delta),
+            "poisson": Poisson(),
         }
-        if isinstance(self.loss, str):
-            return known[self.loss]
-        return self.loss, histograms.OUTSIDE, 0.0, False
+        return fused(known[self.loss]) if isinstance(self.loss, str) else Objective(self.loss)
 
     def _output(self, X: Any) -> np.ndarray:
-        return self._loss()[0].inverse_link(self._raw(X)[0]).astype(self.dtype_)
+        return self._objective().loss.inverse_link(self._raw(X)[0]).astype(self.dtype_)
 
     def staged_predict(self, X: Any) -> Any:
         """Give the predictions after each round."""
-        link = self._loss()[0].inverse_link
+        link = self._objective().loss.inverse_link
         for s in self._staged_raw(self._checked(X)):
             yield link(s[0])

@@ -5,11 +5,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy.special import xlogy
 
-from zoo.contract.params import NonNegative
 from zoo.contract.roles import Classifier, Regressor
 from zoo.contract.targets import Labels, Numbers, Target
 from zoo.engines.trees.columns import ClassWeight
-from zoo.engines.trees.single import Single
+from zoo.engines.trees.estimator import Single
 
 
 class DecisionTreeClassifier(Single, Classifier):
@@ -66,30 +65,29 @@ class DecisionTreeClassifier(Single, Classifier):
 
     class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
-    ccp_alpha: NonNegative = 0.0
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        return classes.class_targets(y, self.classes_, self.criterion)
+        return targets.class_targets(y, self.classes_, self.criterion)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         self._learn_tree(X, y, w)
 
     def _moments(self, y: np.ndarray) -> np.ndarray:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        return classes.class_shares(y, self.classes_)
+        return targets.class_shares(y, self.classes_)
 
     def _impurity(self, means: np.ndarray) -> np.ndarray:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        return classes.impurity(means, self.classes_, self.criterion)
+        return targets.impurity(means, self.classes_, self.criterion)
 
     def _proba(self, X: Any) -> Any:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        return classes.by_column(self._mean(X), self.classes_)
+        return targets.by_column(self._mean(X), self.classes_)
 
 
 class DecisionTreeRegressor(Single, Regressor):
@@ -141,19 +139,21 @@ class DecisionTreeRegressor(Single, Regressor):
     target: ClassVar[Target] = Numbers(many=True)
 
     criterion: Literal["squared_error", "absolute_error", "poisson"] = "squared_error"
-    ccp_alpha: NonNegative = 0.0
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.engines.trees import codes
+        from zoo.engines.trees import targets
 
-        return codes.regression_targets(y, self.criterion, type(self).__name__)
+        return targets.regression_targets(y, self.criterion, type(self).__name__)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         self._learn_tree(X, y, w)
 
     def _risks(self, X: Any, y: np.ndarray, w: np.ndarray) -> np.ndarray:
         if self.criterion == "absolute_error":
-            return self._absolute_risks(X, y, w)
+            from zoo.engines.trees import pruning
+
+            risks: np.ndarray = pruning.absolute_risks(self._trees(), X, y, w)
+            return risks
         return super()._risks(X, y, w)
 
     def _moments(self, y: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.contract.roles import Regressor
 from zoo.engines.losses import Loss, Squared
-from zoo.engines.trees.boosting import Boosting
+from zoo.engines.trees.estimator import Boosting
 
 
 class LeastSquaresBoostingRegressor(Boosting, Regressor):
@@ -80,16 +80,16 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
         self._learn_rounds(X, y, w, val, resume, steps)
 
-    def _n_scores(self) -> int:
+    def _n_outputs(self) -> int:
         return 1
 
     def _start(self, loss: Loss, y: np.ndarray, w: np.ndarray | None) -> float:
         return 0.0
 
-    def _loss(self) -> tuple[Loss, int, float, bool]:
-        from zoo.engines.trees import histograms
+    def _objective(self) -> Any:
+        from zoo.engines.trees.objective import fused
 
-        return Squared(), histograms.SQUARED, 0.0, True
+        return fused(Squared())
 
     def _output(self, X: Any) -> np.ndarray:
         return self._raw(X)[0].astype(self.dtype_)

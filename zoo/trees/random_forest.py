@@ -1,15 +1,15 @@
 """Random forests."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.metrics import r2_score
 
-from zoo.contract.params import Count
+from zoo.contract.params import Count, Fixed
 from zoo.contract.roles import Classifier, Regressor
 from zoo.contract.targets import Labels, Numbers, Target
 from zoo.engines.trees.columns import ClassWeight
-from zoo.engines.trees.forest import DRAWS_ROWS, Forest, Share
+from zoo.engines.trees.estimator import DRAWS_ROWS, Forest, Share
 
 
 class RandomForestClassifier(Forest, Classifier):
@@ -25,8 +25,9 @@ class RandomForestClassifier(Forest, Classifier):
 
     Parameters
     ----------
-    class_weight : dict, list, "balanced" or None, default=None
-        Factor on the weight of each class's rows; "balanced" gives every class the same total. With
+    class_weight : dict, list, "balanced", "balanced_subsample" or None, default=None
+        Factor on the weight of each class's rows; "balanced" gives every class the same total, and
+        "balanced_subsample" does so among the rows that a tree drew. With
         several columns of y it is for each of them, or a list with one entry a column, and the
         factors of a row are multiplied.
     criterion : {"gini", "entropy", "log_loss"}, default="gini"
@@ -70,22 +71,36 @@ class RandomForestClassifier(Forest, Classifier):
 
     target: ClassVar[Target] = Labels(least=2, many=True)
 
-    class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
+    class_weight: Annotated[
+        ClassWeight | Literal["balanced_subsample"], Fixed("it states the costs of the task")
+    ] = None  # type: ignore[assignment]  # wider: y may have columns
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
     max_features: Literal["sqrt", "log2"] | Share | Count | None = "sqrt"
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        return classes.class_targets(y, self.classes_, self.criterion)
+        return targets.class_targets(y, self.classes_, self.criterion)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any) -> None:
         self._learn_forest(X, y, w, resume, steps)
 
-    def _set_oob(self, X: Any, y: np.ndarray, p: np.ndarray, w: np.ndarray | None) -> None:
-        from zoo.engines.trees import classes
+    def _class_factors(self, y: np.ndarray, w: np.ndarray | None, known: np.ndarray, own: Any) -> np.ndarray:
+        if own == "balanced_subsample":
+            return np.ones(len(y), self.dtype_)  # each tree weighs what it drew
+        return super()._class_factors(y, w, known, own)
 
-        self.oob_decision_function_ = classes.by_column(p, self.classes_)
+    def _weigh_bag(self, weight: np.ndarray, y: np.ndarray) -> np.ndarray:
+        if self.class_weight != "balanced_subsample":
+            return weight
+        from zoo.engines.trees.targets import balanced
+
+        return np.asarray(balanced(weight, y))
+
+    def _set_oob(self, X: Any, y: np.ndarray, p: np.ndarray, w: np.ndarray | None) -> None:
+        from zoo.engines.trees import targets
+
+        self.oob_decision_function_ = targets.by_column(p, self.classes_)
         columns = self.oob_decision_function_
         columns = columns if isinstance(columns, list) else [columns]
         seen = ~np.isnan(p[:, 0])
@@ -94,16 +109,16 @@ class RandomForestClassifier(Forest, Classifier):
         self.oob_score_ = float(np.average(right, weights=None if w is None else w[seen]))
 
     def _errors(self, values: np.ndarray, y: np.ndarray) -> np.ndarray:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        p = classes.by_column(values, self.classes_)
+        p = targets.by_column(values, self.classes_)
         chosen = np.column_stack([own.argmax(axis=1) for own in (p if isinstance(p, list) else [p])])
         return (chosen != np.reshape(y, chosen.shape)).any(axis=1).astype(float)
 
     def _proba(self, X: Any) -> Any:
-        from zoo.engines.trees import classes
+        from zoo.engines.trees import targets
 
-        return classes.by_column(self._mean(X), self.classes_)
+        return targets.by_column(self._mean(X), self.classes_)
 
 
 class RandomForestRegressor(Forest, Regressor):
@@ -167,9 +182,9 @@ class RandomForestRegressor(Forest, Regressor):
     keep_rows: bool = False
 
     def _targets(self, y: np.ndarray) -> Any:
-        from zoo.engines.trees import codes
+        from zoo.engines.trees import targets
 
-        return codes.regression_targets(y, self.criterion, type(self).__name__)
+        return targets.regression_targets(y, self.criterion, type(self).__name__)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any) -> None:
         self._learn_forest(X, y, w, resume, steps)
@@ -177,16 +192,16 @@ class RandomForestRegressor(Forest, Regressor):
             self._remember(X, y, w)
 
     def _remember(self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
-        from zoo.engines.trees import bags
+        from zoo.engines.trees import bootstrap
 
         w = np.ones(len(y)) if w is None else np.asarray(w, np.float64)
-        rows = getattr(self, "rows_", bags.no_rows() | {"y": y[:0], "w": w[:0]})
+        rows = getattr(self, "rows_", bootstrap.no_rows() | {"y": y[:0], "w": w[:0]})
         # A warm start comes back with the rows of before, partial_fit with others.
         offset = 0 if np.array_equal(rows["y"], y) else len(rows["y"])
         done = int(np.searchsorted(self.model_["root"], len(rows["start"]) - 1))
         drawn = zip(self.seeds_[done:], self.n_drawn_[done:], strict=True)
-        counts = [bags.bag(seed, len(X), m) for seed, m in drawn]
-        new = bags.add_rows(rows, self.model_, self._categories(), X, counts, offset, self.n_jobs)
+        counts = [bootstrap.bag(seed, len(X), m) for seed, m in drawn]
+        new = bootstrap.add_rows(rows, self._trees(), X, counts, offset)
         y, w = (np.concatenate([rows[k][:offset], v]) for k, v in (("y", y), ("w", w)))
         self.rows_ = new | {"y": y, "w": w}
 
@@ -212,7 +227,7 @@ class RandomForestRegressor(Forest, Regressor):
         y : array of shape (n, quantiles) or (n, targets, quantiles)
             Without the axis of quantiles where a single number was given.
         """
-        from zoo.engines.trees import bags
+        from zoo.engines.trees import bootstrap
 
         X = self._checked(X)
         q = np.atleast_1d(np.asarray(quantiles, np.float64))
@@ -228,9 +243,7 @@ class RandomForestRegressor(Forest, Regressor):
                 f"oob=True needs the {len(rows['y'])} rows of the fit in their order, but X has "
                 f"{len(X)}; rows of weight 0 are no rows of the fit."
             )
-        out = bags.quantiles(
-            self.model_, self._categories(), X, rows, rows["y"], rows["w"], q, oob, self.n_jobs
-        ).astype(self.dtype_)
+        out = bootstrap.quantiles(self._trees(), X, rows, rows["y"], rows["w"], q, oob).astype(self.dtype_)
         out = out[..., 0] if np.ndim(quantiles) == 0 else out
         return out[:, 0] if rows["y"].ndim == 1 else out
 

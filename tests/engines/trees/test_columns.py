@@ -6,12 +6,12 @@ import pytest
 
 from zoo.contract.params import fields_of
 from zoo.contract.roles import Classifier, Regressor
-from zoo.engines.trees.boosting import Boosting
 from zoo.engines.trees.columns import (
     constraint_sets,
     find_categories,
     monotone_directions,
 )
+from zoo.engines.trees.estimator import Boosting
 from zoo.registry import entries, find
 from zoo.trees.boosting import BoostingRegressor
 

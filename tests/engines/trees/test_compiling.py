@@ -59,7 +59,7 @@ def test_everything_is_compiled_in_few_pieces_and_a_bounded_time(tmp_path):
     took = [float(run(WARMUP, tmp_path).stdout) for _ in range(2)]
     kept = list(tmp_path.rglob("*.nbc"))
     # Boosting and prediction keep five functions of one type each; a second type doubles the time.
-    ours = [f for f in kept if f.name.startswith(("_grow.", "_model.", "_bins."))]
+    ours = [f for f in kept if f.name.startswith(("histograms.", "prediction.", "bins."))]
     assert len(ours) == 5, sorted(f.name for f in kept)
     # Twelve on a quiet machine; twice that on a busy one.
     assert took[0] < 30

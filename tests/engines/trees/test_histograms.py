@@ -5,7 +5,8 @@ import pytest
 
 from zoo.engines.losses import get_loss
 from zoo.engines.trees import bins as _bins
-from zoo.engines.trees import histograms, rounds
+from zoo.engines.trees import histograms
+from zoo.engines.trees.histogram_grower import Grower, Limits
 
 TIE = 1e-7
 
@@ -104,7 +105,7 @@ def test_same_tree_as_plain_numpy(block):
         X, is_cat = table(rng, n, p)
         w = rng.uniform(0.2, 2, n)
         g, h = rng.standard_normal(n) * w, rng.uniform(0.1, 1, n) * w
-        limits = rounds.Limits(
+        limits = Limits(
             max_leaves=rng.randint(2, 12),
             lam=rng.choice([0.0, 1.0]),
             min_child_weight=rng.choice([0.0, 2.0]),
@@ -113,7 +114,7 @@ def test_same_tree_as_plain_numpy(block):
         )
         bins = _bins.find_bins(X, rng.choice([8, 255]), is_cat)
         codes, _ = _bins.encode(X, bins)
-        with rounds.Grower(X, bins, limits, y=np.zeros(n)) as grower:
+        with Grower(X, bins, limits, y=np.zeros(n)) as grower:
             grower.pair[:, 0], grower.pair[:, 1] = g, h
             grower.exact[:, 0], grower.exact[:, 1] = g, h
             tree = grower.grow((histograms.OUTSIDE, 0, 0.0))
@@ -164,7 +165,7 @@ def test_kernels_compute_the_gradients_of_the_losses(name, n):
     kind = getattr(histograms, name.upper())
     option = {"quantile": 0.5, "huber": 1.0}.get(name, 0.0)
     bins = _bins.find_bins(s[:, None], 255, [False])
-    with rounds.Grower(s[:, None], bins, rounds.Limits(4), y=y, w=w) as grower:
+    with Grower(s[:, None], bins, Limits(4), y=y, w=w) as grower:
         grower.score[0] = s
         grower.gradients(kind, 0, option)
         pair = grower.pair.astype(float)
@@ -182,7 +183,7 @@ def test_softmax_kernel_is_its_loss_with_the_curvature_of_k_steps():
     s, y = rng.standard_normal((n, k)) * 2, rng.randint(0, k, n)
     bins = _bins.find_bins(s, 255, [False] * k)
     loss = get_loss("softmax")
-    with rounds.Grower(s, bins, rounds.Limits(4), y=y, n_scores=k, softmax=True) as grower:
+    with Grower(s, bins, Limits(4), y=y, n_scores=k, softmax=True) as grower:
         grower.score[:] = s.T
         for c in range(k):
             grower.gradients(histograms.SOFTMAX, c, k / (k - 1))
@@ -198,7 +199,7 @@ def test_threads_change_nothing():
     bins = _bins.find_bins(X, 255, [False] * 12, rng=rng)
     grown = []
     for threads in (1, 2, 3):
-        with rounds.Grower(X, bins, rounds.Limits(31), y=y, threads=threads) as grower:
+        with Grower(X, bins, Limits(31), y=y, threads=threads) as grower:
             for _ in range(5):
                 tree = grower.grow((histograms.LOGISTIC, 0, 0.0))
                 tree.value[:] *= 0.1
@@ -217,7 +218,7 @@ def test_few_histogram_slots_change_nothing():
     bins = _bins.find_bins(X, 255, [False] * 6)
     trees = []
     for slots in (None, 3):
-        with rounds.Grower(X, bins, rounds.Limits(60), y=y) as grower:
+        with Grower(X, bins, Limits(60), y=y) as grower:
             if slots:
                 grower.table[histograms.SLOTS] = slots
             trees.append(grower.grow((histograms.SQUARED, 0, 0.0), counted=True))
@@ -240,6 +241,6 @@ def test_sums_of_extreme_gradients_do_not_overflow():
     X = (np.arange(n, dtype=float) % 2)[:, None]
     y = np.where(X[:, 0] == 0, -1e30, 1e30)
     bins = _bins.find_bins(X, 255, [False])
-    with rounds.Grower(X, bins, rounds.Limits(2), y=y) as grower:
+    with Grower(X, bins, Limits(2), y=y) as grower:
         tree = grower.grow((histograms.SQUARED, 0, 0.0), counted=True)
     np.testing.assert_allclose(tree.value[1:], [-1e30, 1e30], rtol=1e-4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zoo.engines.trees import codes
+from zoo.engines.trees import coding, record_grower
 from zoo.trees.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
 from zoo.trees.random_forest import RandomForestRegressor
 
@@ -70,7 +70,7 @@ def test_every_cut_is_the_best_whatever_looks_for_it(way, seed, monkeypatch):
     holes, cats, least = seed % 2 == 0, seed % 3 == 0 and "lists" not in way, 1 + seed % 4
     X, is_cat = table(rng, 90, holes, cats)
     y, w = rng.standard_normal(90), rng.uniform(0.5, 2, 90)
-    monkeypatch.setattr(codes, "most_records", lambda *_: WAYS[way])
+    monkeypatch.setattr(record_grower, "most_records", lambda *_: WAYS[way])
     m = DecisionTreeRegressor(
         min_samples_leaf=least, categorical_features=np.flatnonzero(is_cat).tolist(), random_state=seed
     ).fit(X, y, sample_weight=w)
@@ -95,13 +95,13 @@ def test_codes_that_share_values_lose_little():
     X = rng.standard_normal((30_000, 3)).astype(np.float32)
     X[rng.uniform(size=30_000) < 0.4, 0] = 0.0
     y = np.where(X[:, 0] > 0, 1.0, 0.0) + (X[:, 1] > 1.234) + rng.standard_normal(30_000) / 50
-    plot = codes.make_plot(X, None, np.zeros(3, bool))
-    assert not plot.exact
-    assert plot.n_codes.max() <= 2 * codes.FINE + codes.WHOLE
+    table = coding.code_table(X, None, np.zeros(3, bool))
+    assert not table.exact
+    assert table.n_codes.max() <= 2 * coding.FINE + coding.WHOLE
     # A value of many rows has a code of its own, so nothing near it is lost.
-    at_zero = plot.codes[X[:, 0] == 0.0, 0]
+    at_zero = table.codes[X[:, 0] == 0.0, 0]
     assert (at_zero == at_zero[0]).all()
-    assert (plot.codes[X[:, 0] != 0.0, 0] != at_zero[0]).all()
+    assert (table.codes[X[:, 0] != 0.0, 0] != at_zero[0]).all()
     kw = {"n_estimators": 1, "bootstrap": False, "max_features": 3, "max_depth": 2, "random_state": 0}
     m = RandomForestRegressor(**kw).fit(X, np.column_stack([y, y]))
     assert m.score(X, np.column_stack([y, y])) > 0.99
@@ -115,9 +115,9 @@ def test_codes_count_the_values_of_a_column_in_order(holes):
     X = rng.randint(-5, 5, (500, 2)) / 4.0
     if holes:
         X[rng.uniform(size=X.shape) < 0.2] = np.nan
-    plot = codes.make_plot(X, None, np.zeros(2, bool))
+    table = coding.code_table(X, None, np.zeros(2, bool))
     for j in range(2):
         known = np.unique(X[~np.isnan(X[:, j]), j])
         want = np.where(np.isnan(X[:, j]), len(known), np.searchsorted(known, X[:, j]))
-        np.testing.assert_array_equal(plot.codes[:, j], want)
-        np.testing.assert_array_equal(plot.limits[j, : len(known)], known)
+        np.testing.assert_array_equal(table.codes[:, j], want)
+        np.testing.assert_array_equal(table.limits[j, : len(known)], known)

@@ -25,7 +25,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from zoo.engines.trees import model as _model
+from zoo.engines.trees import prediction
 
 BLOCK = 128
 """Rows that are explained together."""
@@ -278,10 +278,14 @@ def _interventional(
                         out[r] += c * share[which_x[r], i]
 
 
+def _as_rows(value):
+    return value if value.ndim == 2 else value[:, None]
+
+
 def _expectations(model, n_outputs):
     """Mean value of each tree over its training weight, added by output."""
     left, weight = model["left"].astype(np.int64), model["weight"]
-    mean = _model._as_rows(model["value"]).astype(np.float64).copy()
+    mean = _as_rows(model["value"]).astype(np.float64).copy()
     for i in range(len(left) - 1, -1, -1):
         if left[i] != i:
             l, r = left[i], left[i] + 1
@@ -306,7 +310,7 @@ def shap_values(model, categories, X, n_outputs, background=None, n_jobs=1):
     codes, n_codes = categories
     n, p = X.shape
     phi = np.empty((n, p, n_outputs))
-    value = np.ascontiguousarray(_model._as_rows(model["value"]), dtype=np.float64)
+    value = np.ascontiguousarray(_as_rows(model["value"]), dtype=np.float64)
     shared = (
         model["root"], model["output"], model["left"], np.maximum(model["feature"], 0),
         model["threshold"], model["missing_left"], model["set_at"], model["sets"], codes, n_codes,
@@ -327,7 +331,7 @@ def shap_values(model, categories, X, n_outputs, background=None, n_jobs=1):
             )
         zt = np.ascontiguousarray(np.asarray(background).T, dtype=np.float64)
         scores = np.zeros((n_outputs, zt.shape[1]))
-        _model.add_predictions(model, categories, np.asarray(background), scores)
+        prediction.add_predictions(model, categories, np.asarray(background), scores)
         base = scores.mean(axis=1)
         size = min(deepest, p) + 1
         table = np.ones((size, size))
@@ -346,7 +350,7 @@ def shap_values(model, categories, X, n_outputs, background=None, n_jobs=1):
         explain(xt, out)
         phi[s : s + BLOCK] = out.transpose(2, 0, 1)
 
-    threads = _model.threads_for(n * 64, n_jobs)
+    threads = prediction.threads_for(n * 64, n_jobs)
     with ThreadPoolExecutor(threads) as pool:
         list((map if threads == 1 else pool.map)(work, range(0, n, BLOCK)))
     return phi, base

@@ -6,14 +6,14 @@ import pytest
 from sklearn.datasets import make_friedman1
 
 from zoo.engines.losses import weighted_quantile
-from zoo.engines.trees import bags
+from zoo.engines.trees import bootstrap
 from zoo.trees.random_forest import RandomForestClassifier, RandomForestRegressor
 
 
 def shared_leaves(m, X, Z, oob=False):
     """Weights alpha_i(z) by the definition: a mean over trees, each alike over its leaf's draws."""
     n = len(X)
-    counts = np.array([bags.bag(s, n, k) for s, k in zip(m.seeds_, m.n_drawn_, strict=True)])
+    counts = np.array([bootstrap.bag(s, n, k) for s, k in zip(m.seeds_, m.n_drawn_, strict=True)])
     at, there = m.apply(X), m.apply(Z)
     alpha = np.zeros((len(Z), n))
     for i in range(len(Z)):
@@ -106,7 +106,7 @@ def test_importance_is_the_rise_of_the_error_of_trees_that_did_not_see_the_rows(
     m = RandomForestRegressor(n_estimators=5, random_state=0).fit(X, y)
     found = m.oob_importances(X, y).importances
     for t, seed in enumerate(m.seeds_):
-        out = np.flatnonzero(bags.bag(seed, 150, 150) == 0)
+        out = np.flatnonzero(bootstrap.bag(seed, 150, 150) == 0)
         rng = np.random.RandomState([int(seed), 1])
 
         def error(Z, t=t, out=out):

@@ -9,7 +9,7 @@ rows pass. Rows that have arrived leave the race.
 
 import numpy as np
 
-from zoo.engines.trees import model as _model
+from zoo.engines.trees import prediction
 from zoo.engines.trees.memory import door
 
 BLOCK = 128
@@ -87,9 +87,9 @@ def _run(model, X, out, n_jobs):
     n, p = X.shape
     root = model["root"]
     alone = _is_alone(root, model["value"])
-    link = _model.made_once(_make_nodes, *(model[name] for name in _ASKED))
+    link = prediction.made_once(_make_nodes, *(model[name] for name in _ASKED))
     value = np.empty((0, 1)) if alone else model["value"].astype(np.float64, copy=False)
-    threads = _model.threads_for(n, n_jobs)
+    threads = prediction.threads_for(n, n_jobs)
     piece = min(max(BLOCK, NEAR // (p + 1)), -(-n // threads))
 
     def walk(s):
@@ -103,7 +103,7 @@ def _run(model, X, out, n_jobs):
             holes = bool(np.isnan(x.sum()))
         descend(x, p + alone, holes, root, link.view(np.float64), link, value, out[s : s + piece])
 
-    _model.in_pieces(walk, n, piece, threads)
+    prediction.in_pieces(walk, n, piece, threads)
 
 
 def sum_of_trees(model, categories, X, n_jobs):
@@ -111,7 +111,7 @@ def sum_of_trees(model, categories, X, n_jobs):
     out = np.zeros((len(X), model["value"].shape[1]))
     if len(model["sets"]):
         by_value = np.zeros(out.shape[::-1])
-        _model.add_predictions(model, categories, X, by_value, n_jobs)
+        prediction.add_predictions(model, categories, X, by_value, n_jobs)
         return by_value.T
     _run(model, X, out, n_jobs)
     return out

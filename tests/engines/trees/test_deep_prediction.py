@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from zoo.engines.trees import model as _model
-from zoo.engines.trees import paths
+from zoo.engines.trees import deep_prediction
 from zoo.trees.random_forest import RandomForestClassifier, RandomForestRegressor
 
 
@@ -28,7 +27,7 @@ def test_sums_are_those_of_the_leaves_that_plain_python_finds(holes, targets, tr
     Y = np.column_stack([y, y**2])[:, :targets]
     m = RandomForestRegressor(n_estimators=trees, random_state=0).fit(X, Y if targets > 1 else y).model_
     Z = np.vstack([X[:150], [[np.inf, -np.inf, -0.0]]])
-    got = paths.sum_of_trees(m, None, Z, 1)
+    got = deep_prediction.sum_of_trees(m, None, Z, 1)
     want = [sum(m["value"][leaf_of(m, r, z)] for r in m["root"]) for z in Z]
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
@@ -37,10 +36,10 @@ def test_pieces_and_threads_change_nothing(monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.standard_normal((9000, 4)).astype(np.float32)
     m = RandomForestClassifier(n_estimators=5, random_state=0).fit(X, X[:, 0] * X[:, 1] > 0)
-    whole = paths.sum_of_trees(m.model_, None, X, 1)
-    monkeypatch.setattr(paths, "NEAR", 1000)
-    np.testing.assert_array_equal(paths.sum_of_trees(m.model_, None, X, 1), whole)
-    np.testing.assert_array_equal(paths.sum_of_trees(m.model_, None, X, 2), whole)
+    whole = deep_prediction.sum_of_trees(m.model_, None, X, 1)
+    monkeypatch.setattr(deep_prediction, "NEAR", 1000)
+    np.testing.assert_array_equal(deep_prediction.sum_of_trees(m.model_, None, X, 1), whole)
+    np.testing.assert_array_equal(deep_prediction.sum_of_trees(m.model_, None, X, 2), whole)
 
 
 def test_categories_are_left_to_the_walker_that_knows_them():
@@ -51,5 +50,6 @@ def test_categories_are_left_to_the_walker_that_knows_them():
     m = RandomForestRegressor(n_estimators=3, categorical_features=[0], random_state=0).fit(X, y)
     assert len(m.model_["sets"])
     by_value = np.zeros((1, 300))
-    _model.add_predictions(m.model_, m._categories(), X, by_value)
-    np.testing.assert_array_equal(paths.sum_of_trees(m.model_, m._categories(), X, 1), by_value.T)
+    trees = m._trees()
+    trees.add_to(by_value, X)
+    np.testing.assert_array_equal(deep_prediction.sum_of_trees(m.model_, trees.categories, X, 1), by_value.T)

@@ -25,19 +25,14 @@ number is checked before a kernel sees it.
 """
 
 import json
-from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from zoo.contract.estimator import Estimator
 from zoo.contract.params import fields_of, validate
 from zoo.engines.trees.checks import (
     Damage,
     check_categories,
-    check_model,
     check_nodes,
-    check_outputs,
     demand,
     depths,
 )
@@ -50,84 +45,8 @@ NODE = (
 )  # fmt: skip
 
 
-class Portable(Estimator, abstract=True):
-    """A model of trees that can be written as JSON and read again."""
-
-    # Fitted attributes that are written beside the trees; those of later fits alone are not.
-    learned: ClassVar[tuple[str, ...]] = ()
-
-    def to_json(self) -> str:
-        """Write the fitted model as JSON: parameters, columns, classes and trees.
-
-        Returns
-        -------
-        text : str
-            One object, described at the top of ``zoo.engines.trees.portable``; ``from_json`` of the
-            same class reads it. What only later fits and out-of-bag estimates need is left out.
-        """
-        check_is_fitted(self)
-        return json.dumps(_write(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a model that ``to_json`` wrote; its predictions are the same to the last bit.
-
-        Parameters
-        ----------
-        text : str
-            What ``to_json`` returned.
-
-        Returns
-        -------
-        model : fitted estimator
-        """
-        estimator: Self = read(cls, text)
-        return estimator
-
-    def to_onnx(self) -> Any:
-        """Write the fitted model as an ONNX graph; needs the package ``onnx``.
-
-        X is given as float64, categories as the numbers of ``codes_``; the graph gives
-        ``prediction``, or ``label`` and ``probabilities``, equal to those here up to rounding.
-
-        Returns
-        -------
-        model : onnx.ModelProto
-            ``model.SerializeToString()`` is what a runtime loads.
-        """
-        from zoo.engines.trees.onnx_graph import to_onnx
-
-        check_is_fitted(self)
-        return to_onnx(self)
-
-    def _onnx_steps(self) -> tuple[list[tuple[str, Any]], str]:
-        """Return what follows the sum of the trees: operators with a constant, and the link."""
-        raise NotImplementedError
-
-    def _n_outputs(self) -> int:
-        """Return how many outputs the trees add to."""
-        raise NotImplementedError
-
-    def _check_read(self) -> None:
-        """Raise where what was read does not fit together."""
-        check_categories(self.codes_, self.n_features_in_)
-        check_model(self.model_, self.n_features_in_)
-        check_outputs(self.model_, self._n_outputs())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a state that was saved, where kernels can follow its trees."""
-        super().__setstate__(state)
-        if not self.__sklearn_is_fitted__():
-            return
-        try:
-            self._check_read()
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{type(self).__name__}: the saved trees are damaged: {error}; fit and save them again."
-            ) from error
-
-
-def _write(estimator):
+def write(estimator):
+    """Turn a fitted estimator into what JSON holds."""
     name = type(estimator).__name__
     parameters = {}
     for key, value in estimator.get_params(deep=False).items():

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from zoo.engines.trees import model as _model
+from zoo.engines.trees.prediction import threads_for
 
 PIECE = 1024
 """Rows whose leaves are held at a time."""
@@ -28,23 +28,27 @@ def no_rows():
     return {"row": np.empty(0, np.int32), "start": np.zeros(1, np.int64)}
 
 
-def add_rows(rows, model, categories, X, counts, offset=0, n_jobs=1):
+def add_rows(rows, trees, X, counts, offset=0):
     """Append the drawn rows of the last trees of a model; ``counts`` gives one array a tree.
 
     ``start[i] .. start[i + 1]`` are the places of node i; rows of X are numbered from ``offset``.
     """
     row, start = [rows["row"]], [rows["start"]]
-    first, held = len(model["root"]) - len(counts), len(rows["row"])
-    ends = np.append(model["root"], len(model["left"]))
+    first, held = len(trees) - len(counts), len(rows["row"])
+    ends = _ends(trees)
     for t, count in enumerate(counts, first):
-        part = _model.cut_model(model, t, t + 1)
-        leaf = _model.find_leaves(part, categories, X, n_jobs)[:, 0] - ends[t]
+        leaf = trees.part(t, t + 1).leaves(X)[:, 0] - ends[t]
         drawn = np.repeat(np.arange(len(X), dtype=np.int32), count)
         row.append(drawn[np.argsort(leaf[drawn], kind="stable")] + np.int32(offset))
         in_node = np.bincount(leaf[drawn], minlength=ends[t + 1] - ends[t])
         start.append(held + np.cumsum(in_node))
         held += len(drawn)
     return {"row": np.concatenate(row), "start": np.concatenate(start)}
+
+
+def _ends(trees):
+    """Where each tree's nodes begin, and where the last ends."""
+    return np.append(trees.arrays["root"], len(trees.arrays["left"]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -89,16 +93,17 @@ def _quantiles(leaf, row, start, seen, first, rank, w, value, q, out):
                         k += 1
 
 
-def quantiles(model, categories, X, rows, y, w, q, oob, n_jobs):
+def quantiles(trees, X, rows, y, w, q, oob):
     """Quantiles (n, targets, len(q)) of the targets in the leaves of each row of X."""
     Y = y.reshape(len(y), -1)
     out = np.empty((len(X), Y.shape[1], len(q)))
     order = np.argsort(q, kind="stable")
     w = np.ones(len(Y)) if w is None else np.asarray(w, np.float64)
-    ends = np.append(model["root"], len(model["left"]))
+    ends = _ends(trees)
     seen = np.zeros((0, 0), bool)
+    alone = trees.with_threads(1)  # pieces run in threads already
     if oob:
-        seen = np.zeros((len(model["root"]), len(Y)), bool)
+        seen = np.zeros((len(trees), len(Y)), bool)
         for t in range(len(seen)):
             a, b = rows["start"][ends[t]], rows["start"][ends[t + 1]]
             seen[t, rows["row"][a:b]] = True
@@ -111,38 +116,38 @@ def quantiles(model, categories, X, rows, y, w, q, oob, n_jobs):
 
     def piece(s):
         e = min(len(X), s + PIECE)
-        leaf = _model.find_leaves(model, categories, X[s:e])
+        leaf = alone.leaves(X[s:e])
         for j, (rank, value) in enumerate(ranked):
             own = np.empty((e - s, len(q)))
             _quantiles(leaf, rows["row"], rows["start"], seen, s, rank, w, value, q[order], own)
             out[s:e, j, order] = own
 
-    threads = _model.threads_for(len(X) * 8, n_jobs)
+    threads = threads_for(len(X) * 8, trees.n_jobs)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(piece, range(0, len(X), PIECE)))
     return out
 
 
-def permuted_errors(model, categories, X, counts, seeds, error, n_jobs):
+def permuted_errors(trees, X, counts, seeds, error):
     """Rise of each tree's out-of-bag error when a column is permuted, (columns, trees).
 
     ``error(values, rows)`` is the mean error of leaf values for these rows of X. A column that a
     tree does not ask raises nothing.
     """
-    p, n_trees = X.shape[1], len(model["root"])
+    p, n_trees = X.shape[1], len(trees)
     rise = np.zeros((p, n_trees))
-    ends = np.append(model["root"], len(model["left"]))
+    ends, alone, model = _ends(trees), trees.with_threads(1), trees.arrays
 
     def one(t):
         out = np.flatnonzero(counts(t) == 0)
         if len(out) == 0:
             rise[:, t] = np.nan
             return
-        part = _model.cut_model(model, t, t + 1)
+        part = alone.part(t, t + 1)
         Z = np.ascontiguousarray(X[out])
 
         def wrong():
-            return error(model["value"][_model.find_leaves(part, categories, Z)[:, 0]], out)
+            return error(model["value"][part.leaves(Z)[:, 0]], out)
 
         before = wrong()
         rng = np.random.RandomState([int(seeds[t]), 1])
@@ -153,6 +158,6 @@ def permuted_errors(model, categories, X, counts, seeds, error, n_jobs):
             rise[j, t] = wrong() - before
             Z[:, j] = own
 
-    with ThreadPoolExecutor(_model.threads_for(n_trees * len(X), n_jobs)) as pool:
+    with ThreadPoolExecutor(threads_for(n_trees * len(X), trees.n_jobs)) as pool:
         list(pool.map(one, range(n_trees)))
     return rise

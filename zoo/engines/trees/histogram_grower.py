@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.engines.trees import bins as _bins
 from zoo.engines.trees import histograms
+from zoo.engines.trees.threads import cores
 
 FEW_ROWS = 4_000
 """Below this many rows one thread is faster than two."""
@@ -18,10 +19,7 @@ def n_threads(n_jobs, n_rows):
     """Threads that a fit on n_rows rows should use."""
     if n_rows < FEW_ROWS or os.name != "posix":
         return 1
-    if n_jobs is None or n_jobs == 0:
-        n_jobs = -1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, cores + 1 + n_jobs) if n_jobs < 0 else n_jobs
+    return cores(n_jobs)
 
 
 EXACT_ROWS = 4_000
