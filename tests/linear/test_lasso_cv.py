@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn import linear_model
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from zoo.linear.lasso import Lasso
@@ -56,3 +57,12 @@ def test_cv_means_what_it_means_in_scikit_learn(cv):
     ours = LassoCV(n_alphas=20, eps=0.05, cv=cv, tol=1e-10).fit(X, y)
     np.testing.assert_allclose(ours.mse_path_, theirs.mse_path_, rtol=1e-4)
     np.testing.assert_allclose(ours.alpha_, theirs.alpha_)
+
+
+@pytest.mark.parametrize("thin", [False, True])
+def test_a_budget_that_ends_early_is_said(thin):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 50)) @ rng.normal(size=(50, 50))
+    y = X[:, 0] + rng.normal(size=100)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=1 passes"):
+        LassoCV(max_iter=1).fit(sparse.csr_array(X) if thin else X, y)

@@ -37,7 +37,7 @@ def test_slopes_are_the_coefficients():
     m = PiecewiseLinearRegressor(n_breakpoints=5, alpha=1e-8).fit(X, y)
     knots = np.concatenate([[X.min()], m.breakpoints_[0], [X.max()]])
     f = m.predict(knots[:, None])
-    np.testing.assert_allclose(np.diff(f) / np.diff(knots), np.cumsum(m.coef_[0]), rtol=1e-6)
+    np.testing.assert_allclose(np.diff(f) / np.diff(knots), np.cumsum(m.slopes_[0]), rtol=1e-6)
     middle = (knots[1:] + knots[:-1]) / 2
     np.testing.assert_allclose(m.predict(middle[:, None]), (f[1:] + f[:-1]) / 2, atol=1e-9)
 
@@ -62,11 +62,11 @@ def test_constraints_hold_and_cost_least(monotone, curvature):
     X, y = data(n=80, d=2)
     kw = {"n_breakpoints": 8, "alpha": 1e-3}
     m = PiecewiseLinearRegressor(monotone=monotone, curvature=curvature, **kw).fit(X, y)
-    slopes = np.cumsum(m.coef_, axis=1)
+    slopes = np.cumsum(m.slopes_, axis=1)
     if monotone:
         assert ((slopes if monotone == "increasing" else -slopes) >= -1e-8).all()
     if curvature:
-        change = m.coef_[:, 1:]
+        change = m.slopes_[:, 1:]
         assert ((change if curvature == "convex" else -change) >= -1e-8).all()
 
     def objective(model, beta):
@@ -74,7 +74,7 @@ def test_constraints_hold_and_cost_least(monotone, curvature):
         r = y - Z @ beta
         return np.var(r) / 2 + 0.5e-3 * beta @ beta
 
-    beta = (m.coef_ * np.ptp(X, axis=0)[:, None]).ravel()
+    beta = (m.slopes_ * np.ptp(X, axis=0)[:, None]).ravel()
     best = objective(m, beta)
     rng = np.random.default_rng(0)
     G = m._constraints(2)
@@ -119,10 +119,16 @@ def test_l1_chooses_breakpoints():
     X, _ = data(200)
     m = PiecewiseLinearRegressor(n_breakpoints=19, penalty="l1", alpha=1e-3)
     m.fit(X, np.maximum(X[:, 0] - 0.1, 0))
-    assert 1 <= (m.coef_[0, 1:] != 0).sum() <= 5
+    assert 1 <= (m.slopes_[0, 1:] != 0).sum() <= 5
 
 
 def test_a_constraint_needs_l2():
     X, y = data()
     with pytest.raises(ValueError, match="penalty='l2'"):
         PiecewiseLinearRegressor(penalty="l1", monotone="increasing").fit(X, y)
+
+
+def test_slopes_are_no_coefficients_of_columns():
+    """Tools that read ``coef_`` expect one number a column."""
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40.0)
+    assert not hasattr(PiecewiseLinearRegressor().fit(X, y), "coef_")

@@ -93,6 +93,15 @@ def test_weights_move_the_box():
     assert (weights_of(ours, 300) <= w).all()
 
 
+@pytest.mark.parametrize("unit", [2.0**990, 2.0**-990])
+def test_the_size_of_all_weights_is_a_unit(unit):
+    X = problem()
+    w = np.random.default_rng(0).uniform(0.5, 1, len(X))
+    w[0] = 1
+    one, far = (OneClassSVM(gamma=0.2, nu=0.3).fit(X, sample_weight=v) for v in (w, w * unit))
+    np.testing.assert_array_equal(far.decision_function(X), one.decision_function(X) * unit)
+
+
 def test_sparse_precomputed_and_callable_agree_with_dense():
     X = problem()
     kw = {"nu": 0.2, "tol": 1e-6}

@@ -297,3 +297,13 @@ def test_interruption_leaves_what_was_there():
         before.fit(X, y)
     before.set_params(C=1.0, gamma=0.1)
     np.testing.assert_array_equal(before.decision_function(X), s)
+
+
+def test_a_kernel_of_ones_own_may_be_sparse_and_must_have_its_shape():
+    X, y = np.eye(4), np.array([0, 1, 0, 1])
+    own = SVC(kernel=lambda A, B: A @ B.T)
+    thin = sparse.csr_array(X)
+    np.testing.assert_allclose(own.fit(thin, y).decision_function(thin), own.fit(X, y).decision_function(X))
+    for kernel in (lambda A, B: np.ones((1, 1)), lambda A, B: A, lambda A, B: np.ones((len(A), 9))):
+        with pytest.raises(ValueError, match=r"the kernel gave an array of shape .* it must give one of"):
+            SVC(kernel=kernel).fit(np.arange(12.0).reshape(4, 3), y)

@@ -8,6 +8,7 @@ from zoo.contract.draws import Draws
 from zoo.contract.inputs import Images, ImageShape, n_rows
 from zoo.contract.params import Count, Fixed, NonNegative, Search, Whole
 from zoo.contract.roles import Sampler, Transformer
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation
 from zoo.engines.neural.estimator import Neural
 
@@ -126,6 +127,7 @@ class VAE(Sampler, Transformer, Neural):
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         rows = X.reshape(len(X), -1)
         self._check_values(rows)
+        check_squares(type(self).__name__, X=rows)
         self.likelihood_ = "elbo" if self.n_importance == 1 else "iwae"
         self.n_features_out_ = int(self.n_components)
         if self.decoder == "bernoulli":

@@ -12,6 +12,7 @@ from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.contract.targets import Numbers, Target
 from zoo.engines.linear import least_squares as ls
+from zoo.engines.magnitudes import check_squares
 
 
 class Lasso(Regressor):
@@ -82,6 +83,7 @@ class Lasso(Regressor):
         from zoo.engines.linear import descent
 
         Y = y[:, None] if y.ndim == 1 else y
+        check_squares(type(self).__name__, w, X=X, y=Y)
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
         k, d = Y.shape[1], X.shape[1]
         beta, gaps = np.zeros((k, d), X.dtype), np.zeros(k)

@@ -1,14 +1,17 @@
 """The lasso with its penalty chosen by cross-validation."""
 
+import warnings
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.engines.linear.splits import Splits, splits_of
+from zoo.engines.magnitudes import check_squares
 from zoo.linear.lasso import _prepare
 
 
@@ -94,6 +97,7 @@ class LassoCV(Regressor):
         from zoo.engines.linear import descent
 
         Y = y[:, None]
+        check_squares(type(self).__name__, w, X=X, y=Y)
         splits = splits_of("LassoCV", self.cv, X, y, self._kept)
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
         top = float(np.abs(data.cross_of(0)).max()) / self.l1_ratio
@@ -106,12 +110,13 @@ class LassoCV(Regressor):
         self.mse_path_ = np.full((len(self.alphas_), len(splits)), np.nan)
         self.coef_, self.intercept_ = np.zeros(X.shape[1], X.dtype), y_mean[0]
         self.alpha_, self.n_iter_ = float(self.alphas_[0]), 1
-        sizes = np.zeros(len(splits))
+        sizes, late = np.zeros(len(splits)), 0
         for f in steps(len(splits), "split"):
             rest, out = splits[f]
             v = None if w is None else w[rest]
             fold, mx, my = _prepare(X[rest], Y[rest], v, self.fit_intercept)
-            B = descent.path(fold, 0, self.alphas_, *budget)[0]
+            B, _, sweeps = descent.path(fold, 0, self.alphas_, *budget)
+            late = max(late, sweeps)
             r = y[out, None] - my - (X[out] @ B.T - B @ mx)
             share = np.ones(len(r)) if w is None else w[out]
             sizes[f] = share.sum()
@@ -122,6 +127,13 @@ class LassoCV(Regressor):
         B, _, sweeps = descent.path(data, 0, self.alphas_[: best + 1], *budget)
         self.coef_, self.n_iter_ = B[-1], max(1, sweeps)
         self.intercept_ = y_mean[0] - x_mean @ B[-1]
+        if max(late, sweeps) >= self.max_iter:
+            warnings.warn(
+                f"LassoCV did not converge at every penalty in max_iter={self.max_iter} passes; raise eps or "
+                "max_iter, or scale the columns of X.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
 
     def _output(self, X: Any) -> np.ndarray:
         return X @ self.coef_ + self.intercept_

@@ -22,6 +22,7 @@ from zoo.contract.params import (
 from zoo.contract.roles import Classifier
 from zoo.contract.steps import Steps
 from zoo.engines.devices import arrays_on
+from zoo.engines.magnitudes import check_squares
 
 
 class LogisticRegression(Classifier):
@@ -115,6 +116,7 @@ class LogisticRegression(Classifier):
     device: Device = "cpu"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
+        check_squares(type(self).__name__, w, X=X)
         n, d = X.shape
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
         total = float(n) if w is None else float(w.sum())

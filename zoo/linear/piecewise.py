@@ -10,6 +10,7 @@ from zoo.contract.params import Count, Fixed, Positive, Search
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.engines.linear import least_squares as ls
+from zoo.engines.magnitudes import check_squares
 
 
 class PiecewiseLinearRegressor(Regressor):
@@ -43,7 +44,7 @@ class PiecewiseLinearRegressor(Regressor):
     ----------
     breakpoints_ : array of shape (d, p)
         The breakpoints.
-    coef_ : array of shape (d, p + 1)
+    slopes_ : array of shape (d, p + 1)
         gamma and beta: the slope on the left and its changes. Columns are scaled to [0, 1] before
         the penalty applies; these are in units of X.
     intercept_ : float
@@ -92,6 +93,7 @@ class PiecewiseLinearRegressor(Regressor):
                 f"PiecewiseLinearRegressor: penalty={self.penalty!r} was given with a constraint; "
                 "monotone and curvature take penalty='l2'."
             )
+        check_squares(type(self).__name__, w, X=X, y=y)
         low, high = X.min(axis=0), X.max(axis=0)
         self._low, self._span = low, np.where(high > low, high - low, 1)
         p = self.n_breakpoints
@@ -110,7 +112,7 @@ class PiecewiseLinearRegressor(Regressor):
             beta = solve[self.penalty](Z, y - y_mean, share_w, z_mean)
             self.intercept_ = float(y_mean - z_mean @ beta)
             # the features are (x - low) / span and its breaks: back to units of X
-            self.coef_ = beta.reshape(X.shape[1], p + 1) / self._span[:, None]
+            self.slopes_ = beta.reshape(X.shape[1], p + 1) / self._span[:, None]
             self._beta = beta
 
     def _features(self, X: np.ndarray) -> np.ndarray:

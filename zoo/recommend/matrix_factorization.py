@@ -9,6 +9,7 @@ from zoo.contract.inputs import Input, Pairs
 from zoo.contract.params import Count, Fixed, Interval, Jobs, NonNegative, Search, Seed, Tolerance
 from zoo.contract.roles import Regressor, Transformer
 from zoo.engines.factors import rows as _rows
+from zoo.engines.magnitudes import check_squares
 
 
 class MatrixFactorization(Regressor, Transformer):
@@ -142,6 +143,7 @@ class MatrixFactorization(Regressor, Transformer):
         self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any
     ) -> None:
         self._check_feedback(y, resume)
+        check_squares(type(self).__name__, w, y=y)
         users, user_ids = _rows.number(self.user_ids_ if resume else None, X[:, 0], "user")
         items, item_ids = _rows.number(self.item_ids_ if resume else None, X[:, 1], "item")
         pairs = np.column_stack([users, items])

@@ -10,6 +10,7 @@ from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Positive, Search, Seed, Tolerance
 from zoo.contract.roles import Classifier
 from zoo.contract.steps import Steps
+from zoo.engines.magnitudes import check_squares
 
 
 class LinearSVC(Classifier):
@@ -100,6 +101,7 @@ class LinearSVC(Classifier):
         n, d = X.shape
         k = len(self.classes_)
         c = self.C * (np.ones(n) if w is None else np.asarray(w, np.float64))
+        check_squares(type(self).__name__, X=X, sample_weight=c)
         seed = int(self._random_source().randint(2**30))
         planes = 1 if k == 2 else k
         self.coef_ = np.zeros((planes, d), self.dtype_)

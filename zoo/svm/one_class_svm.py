@@ -73,25 +73,27 @@ class OneClassSVM(Detector, KernelMachine):
         from zoo.engines.kernels.dual import kernel_of, solve, spread
 
         self._prepare(X)
-        hi = np.ones(X.shape[0]) if w is None else np.asarray(w, np.float64)
+        # the solution grows with the weights: tol is beside a heaviest row of weight one to two
+        unit = 1.0 if w is None else float(np.ldexp(1.0, np.frexp(float(w.max()))[1] - 1))
+        hi = np.ones(X.shape[0]) if w is None else np.asarray(w, np.float64) / unit
         lo = np.zeros_like(hi)
         kernel = kernel_of(self, X, self.gamma_, one_class=True)
         start = spread(kernel, hi, float(self.nu * hi.sum()))
         self.n_iter_ = 0
-        self._publish(X, start, 0.0)
+        self._publish(X, start * unit, 0.0)
         watched = bool(getattr(self, "_skl_callbacks", None))
         ticks = iter(steps(None, "thousand steps"))
 
         def pause(n_iter: int, gap: float, u: Any, F: Any) -> bool:
             if u is not None and watched:
                 self.n_iter_ = n_iter
-                self._publish(X, u, self.offset_)
+                self._publish(X, u * unit, self.offset_)
             return next(ticks, None) is None
 
         answer = solve(self, X, self.gamma_, lo, lo, hi, u=start, pause=pause, kernel=kernel)
         next(ticks, None)
         self.n_iter_ = max(1, answer.n_iter)
-        self._publish(X, answer.u, -answer.b)
+        self._publish(X, answer.u * unit, -answer.b * unit)
 
     def _publish(self, X: Any, u: np.ndarray, rho: float) -> None:
         used = np.flatnonzero(u)

@@ -8,6 +8,7 @@ from zoo.contract.params import NonNegative, Positive, Search
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.engines.kernels.estimator import KernelMachine
+from zoo.engines.magnitudes import check_squares
 
 
 class SVR(Regressor, KernelMachine):
@@ -76,6 +77,7 @@ class SVR(Regressor, KernelMachine):
         if np.isinf(self.C):
             raise ValueError("SVR: C=inf was given; an exact tube need not exist: give a finite C.")
         self._prepare(X)
+        check_squares(type(self).__name__, y=y)
         price = np.full(len(y), float(self.C)) if w is None else self.C * np.asarray(w, np.float64)
         self.n_iter_ = 0
         self._publish(X, np.zeros(len(y)), 0.0)

@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from zoo.contract.params import Fixed, OpenFraction, Positive
 from zoo.contract.roles import Classifier, Regressor
 from zoo.engines.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.trees.estimator import Boosting
 
 
@@ -194,6 +195,7 @@ class BoostingRegressor(Boosting, Regressor):
     delta: Positive = 1.0
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
+        check_squares(type(self).__name__, w, y=y)
         kind = self._objective().loss.target
         if kind not in ("real", "nonnegative"):
             raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.contract.roles import Regressor
 from zoo.engines.losses import Loss, Squared
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.trees.estimator import Boosting
 
 
@@ -78,6 +79,7 @@ class LeastSquaresBoostingRegressor(Boosting, Regressor):
     min_child_samples = 1
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
+        check_squares(type(self).__name__, w, y=y)
         self._learn_rounds(X, y, w, val, resume, steps)
 
     def _n_outputs(self) -> int:

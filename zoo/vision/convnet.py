@@ -7,6 +7,7 @@ import numpy as np
 from zoo.contract.inputs import Images, ImageShape, Input
 from zoo.contract.params import Count, Fixed, NonNegative, Probability, Search, Whole
 from zoo.contract.targets import Numbers, Target
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation, Initialization
 from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 
@@ -95,6 +96,7 @@ class ConvNet(Neural, abstract=True):
 
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
+        check_squares(type(self).__name__, X=X)
         self.x_mean_, self.x_scale_ = _channel_scale(X, w)
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:

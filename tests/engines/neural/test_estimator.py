@@ -62,6 +62,24 @@ def test_location_and_scale_are_weighted(dtype):
     assert mean.dtype == scale.dtype == dtype
 
 
+@pytest.mark.parametrize("unit", [2.0**600, 2.0**-600])
+def test_location_and_scale_do_not_square_what_they_cannot(unit):
+    X = np.random.default_rng(0).normal(5, 3, size=(50, 4))
+    mean, scale = location_scale(X, None)
+    far_mean, far_scale = location_scale(X * unit, None)
+    np.testing.assert_array_equal(far_mean, mean * unit)
+    np.testing.assert_array_equal(far_scale, scale * unit)
+
+
+def test_a_constant_column_is_centred_to_nothing_whatever_its_size():
+    X = np.full((40, 2), 1e300)
+    mean, scale = location_scale(X, None)
+    np.testing.assert_array_equal(mean, X[0])
+    np.testing.assert_array_equal(scale, [1, 1])
+    with pytest.raises(ValueError, match="leave no room for differences in float64"):
+        location_scale(np.array([[1e308], [-1e308]]), None)
+
+
 def test_train_loss_is_the_loss_of_the_batches(iris):
     X, y = iris
     model = small(max_epochs=1, lr=1e-12, batch_size=40).fit(X, y)

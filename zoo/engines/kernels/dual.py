@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from zoo.contract.notices import warn
 from zoo.engines.devices import Arrays, arrays_on
 from zoo.engines.kernels.interior import interior_point
-from zoo.engines.kernels.rows import Kernel
+from zoo.engines.kernels.rows import Kernel, called
 from zoo.engines.kernels.smo import Solution, dual_ascent, smo
 
 
@@ -49,8 +49,22 @@ def kernel_of(machine: Any, X: Any, gamma: float, *, one_class: bool = False) ->
     constants = (machine.kernel, gamma, machine.coef0, machine.degree)
     if callable(machine.kernel) and X.shape[0] ** 2 * 8 <= machine.cache_size * 2**20:
         # one call is cheaper than many
-        return Kernel(np.asarray(machine.kernel(X, X)), "precomputed", *constants[1:])
-    return Kernel(X, *constants, centre=centre, arrays=_arrays(machine))
+        return Kernel(called(machine.kernel, X, X), "precomputed", *constants[1:])
+    kernel = Kernel(X, *constants, centre=centre, arrays=_arrays(machine))
+    _check_range(machine, kernel)
+    return kernel
+
+
+def _check_range(machine: Any, kernel: Kernel) -> None:
+    """Refuse rows whose squares, about their mean, are beyond the float32 of kernel rows."""
+    if kernel.norms is None:
+        return
+    largest = float(kernel.norms.max(initial=0))
+    if not np.isfinite(largest) or (largest < 1e-30 and kernel.varies()):
+        raise ValueError(
+            f"{type(machine).__name__}: rows of the kernel are float32, which does not hold the squares "
+            "of X; scale the columns of X."
+        )
 
 
 def spread(kernel: Kernel, hi: np.ndarray, mass: float) -> np.ndarray:

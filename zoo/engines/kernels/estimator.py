@@ -8,6 +8,7 @@ import numpy as np
 from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Count, Device, Fixed, Interval, Positive, Search, Tolerance
+from zoo.engines.magnitudes import check_squares
 
 
 class KernelMachine(Estimator, abstract=True):
@@ -74,6 +75,7 @@ class KernelMachine(Estimator, abstract=True):
 
         if self.kernel == "precomputed":
             check_square(type(self).__name__, X)
+        check_squares(type(self).__name__, X=X)
         self.gamma_ = resolve_gamma(self.gamma, X)
 
     def _keep_vectors(self, X: Any, used: np.ndarray) -> None:

@@ -375,7 +375,10 @@ def _newton_in_one(y, c, margin, dm, ww, wp):
             inside = 1.0 if slack > 0.0 else 0.0
             slope += c[k] * dm[k] * y[k] * slack
             curve += c[k] * dm[k] * dm[k] * inside
-        step = (wp + a * ww - 2.0 * slope) / (ww + 2.0 * curve)
+        bend = ww + 2.0 * curve
+        if bend <= 0.0:
+            break
+        step = (wp + a * ww - 2.0 * slope) / bend
         if abs(step) <= 1e-3 * abs(a) or abs(step) < 1e-12:
             break
         a = max(a - step, 1e-6)

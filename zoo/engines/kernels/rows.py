@@ -220,6 +220,18 @@ def _csr_products(data, indices, indptr, A, out):
             out[r, k] = t
 
 
+def called(kernel, A, B):
+    """The matrix that a user's kernel gives for the rows of A and B, dense and of that shape."""
+    K = kernel(A, B)
+    K = K.toarray() if sparse.issparse(K) else np.asarray(K)
+    if K.shape != (A.shape[0], B.shape[0]):
+        raise ValueError(
+            f"the kernel gave an array of shape {K.shape} for {A.shape[0]} rows and {B.shape[0]} rows; it "
+            f"must give one of shape {(A.shape[0], B.shape[0])}."
+        )
+    return K
+
+
 class Kernel:
     """Rows of the kernel matrix between any points and the fixed columns `Z`.
 
@@ -252,14 +264,22 @@ class Kernel:
         self.columns = None
         self.arrays, self.there = _NUMPY, None
         self._buffer = np.empty(0, self.dtype)
+        self.norms = None
         if callable(kind) or kind == "precomputed":
             self.Z = Z
             return
+        with np.errstate(over="ignore"):  # numbers beyond the precision show in the norms
+            self._hold(Z, centre)
+        if arrays.xp is not np and not self.sparse:
+            self.arrays = arrays
+            self.there = arrays.put(self.Z), arrays.put(self.norms)
+
+    def _hold(self, Z, centre):
         if self.sparse:
             self.Z = sparse.csr_array(Z, dtype=self.dtype)
             self.norms = np.asarray(self.Z.multiply(self.Z).sum(axis=1), dtype=np.float64).ravel()
         else:
-            if centre and kind in ("rbf", "linear"):
+            if centre and self.kind in ("rbf", "linear"):
                 self.mean = Z.mean(axis=0, dtype=np.float64)
                 self.Z = np.empty(Z.shape, self.dtype)
                 for s in range(0, self.n, 512):  # no second copy in the precision of the data
@@ -268,9 +288,11 @@ class Kernel:
                 self.Z = np.ascontiguousarray(Z, dtype=self.dtype)
             self.norms = np.einsum("ij,ij->i", self.Z, self.Z, dtype=np.float64)
         self.norms = self.norms.astype(self.dtype)
-        if arrays.xp is not np and not self.sparse:
-            self.arrays = arrays
-            self.there = arrays.put(self.Z), arrays.put(self.norms)
+
+    def varies(self):
+        """Whether the rows that were given differ."""
+        raw = self.raw
+        return bool((raw != raw[:1]).nnz if self.sparse else (raw != raw[:1]).any())
 
     def can_halve(self):
         """Whether entries are dear enough, and named, to be worth looking up instead of computing."""
@@ -307,7 +329,7 @@ class Kernel:
             who = index if parent.columns is None else parent.columns[index]
             out[slots] = self.Z[who] if self.columns is None else self.Z[np.ix_(who, self.columns)]
         elif callable(self.kind):
-            out[slots] = self.kind(parent.Z[index], self.Z)
+            out[slots] = called(self.kind, parent.Z[index], self.Z)
         else:
             A = parent.Z[index]
             self._finish(A.toarray() if self.sparse else A, parent.norms[index], out, slots)
@@ -319,7 +341,7 @@ class Kernel:
             return np.ascontiguousarray(self.Z[k, k], dtype=self.dtype)
         if callable(self.kind):
             blocks = (self.Z[s : s + 64] for s in range(0, self.n, 64))
-            return np.concatenate([np.diag(np.asarray(self.kind(A, A))) for A in blocks]).astype(self.dtype)
+            return np.concatenate([np.diag(called(self.kind, A, A)) for A in blocks]).astype(self.dtype)
         if self.kind == "rbf":
             return np.ones(self.n, self.dtype)
         s = self.norms.astype(np.float64)
@@ -339,7 +361,7 @@ class Kernel:
         if self.kind == "precomputed":
             out[:] = A
         elif callable(self.kind):
-            out[:] = self.kind(A, self.raw)
+            out[:] = called(self.kind, A, self.raw)
         else:
             if sparse.issparse(A):
                 A = A.toarray()

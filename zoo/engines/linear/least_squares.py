@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from zoo.engines.devices import arrays_on
+from zoo.engines.magnitudes import check_squares
 
 # A sparse X whose smaller side is above this goes by conjugate gradients: its Gram matrix is dense.
 SMALL_SIDE = 1000
@@ -287,6 +288,7 @@ class Design:
 
 def design_on(estimator, X, Y, w):
     """The design of a fit, on the device that the estimator names."""
+    check_squares(type(estimator).__name__, w, X=X, y=Y)
     arrays = arrays_on(estimator.device, X.dtype)
     if arrays.xp is not np:
         if sparse.issparse(X):

@@ -57,11 +57,8 @@ class ByColumns:
         for rows in design.blocks(design.d):
             Q = design.X[rows] @ self.V - design.mean @ self.V
             h = own[rows, None] + ((Q * Q) @ shrink) * (1 if weights is None else weights[rows, None])
-            errors = [
-                on_host((Y[rows, t][:, None] - Q @ (self.c[:, t][:, None] * shrink)) / (1 - h))
-                for t in range(Y.shape[1])
-            ]
-            take(np.arange(design.n)[rows], np.stack(errors, axis=2))
+            r = [Y[rows, t][:, None] - Q @ (self.c[:, t][:, None] * shrink) for t in range(Y.shape[1])]
+            _take_ratios(design, alphas, np.arange(design.n)[rows], r, 1 - h, take)
 
     def leave_parts_out(self, alphas, splits, take):
         """Call take(test rows, errors) for every pair (train, test).
@@ -164,11 +161,11 @@ class ByRows:
         if U.shape[1] < design.n - design.intercept:
             room = room + (1 - _own_shares(design) - (U * U).sum(axis=1))[:, None]
             rest = self.Z - U @ self.c
-        errors = []
+        residuals = []
         for t in range(self.Z.shape[1]):
-            r = (rest[:, t][:, None] + U @ (self.c[:, t][:, None] * left)) / room
-            errors.append(on_host(r if design.w is None else r / design.rooted(r * 0 + 1)))
-        take(np.arange(design.n), np.stack(errors, axis=2))
+            r = rest[:, t][:, None] + U @ (self.c[:, t][:, None] * left)
+            residuals.append(r if design.w is None else r / design.rooted(r * 0 + 1))
+        _take_ratios(design, alphas, np.arange(design.n), residuals, room, take)
 
     def leave_parts_out(self, alphas, splits, take):
         """Call take(test rows, errors) for every pair: by its rows' n x n products, made once."""
@@ -206,6 +203,17 @@ def _own_shares(design):
     part = np.full(design.n, 1 / design.n, on_host(design.mean).dtype)
     part = part if design.w is None else on_host(design.w) / design.total
     return design.put(part if design.intercept else 0 * part)
+
+
+def _take_ratios(design, alphas, rows, residuals, room, take):
+    """Take e / (1 - h); rows that alone decide their prediction, h = 1, are left out in earnest."""
+    room = on_host(room)
+    alone = (room <= 4 * np.finfo(room.dtype).eps).any(axis=1)
+    room = np.where(alone[:, None], 1, room)
+    errors = np.stack([on_host(r) for r in residuals], axis=2) / room[:, :, None]
+    take(rows[~alone], errors[~alone])
+    for i in rows[alone]:
+        _leave_out(design, alphas, np.delete(np.arange(design.n), i), np.array([i]), take)
 
 
 def _leave_out(design, alphas, train, test, take):

@@ -455,10 +455,23 @@ class NeuralRegressor(Regressor, Neural, abstract=True):
 
 def location_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean and standard deviation of each column; constant columns get 1."""
+    largest = np.abs(X).max(axis=0)
+    info = np.finfo(X.dtype)
+    if (largest > info.max / 8).any():
+        raise ValueError(
+            f"numbers up to {largest.max():.2g} leave no room for differences in {X.dtype}; scale the data."
+        )
+    # Squares of very large and very small numbers: exact powers of two bring these near one.
+    unit = np.ones_like(largest)
+    far = (largest > info.max**0.25) | ((largest < info.tiny**0.25) & (largest > 0))
+    unit[far] = np.ldexp(unit[far], np.frexp(largest[far])[1] - 1)
+    if far.any():
+        X = X / unit
     mean = np.average(X, axis=0, weights=w)
     scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
     # The sum behind the mean rounds, so a constant column may seem to have a spread.
-    constant = (X.max(axis=0) == X.min(axis=0)) | (
-        scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
-    )
-    return mean.astype(X.dtype), np.where(constant, 1, scale).astype(X.dtype)
+    constant = X.max(axis=0) == X.min(axis=0)
+    mean = np.where(constant, X.max(axis=0), mean)[()] * unit
+    rounding = constant | (scale <= 10 * info.eps * np.abs(mean / unit))
+    scale = np.where(constant, 1, np.where(rounding, np.maximum(scale * unit, 1), scale * unit))
+    return mean.astype(X.dtype), scale.astype(X.dtype)

@@ -7,6 +7,7 @@ import numpy as np
 from zoo.contract.inputs import Input, Series
 from zoo.contract.params import Fixed
 from zoo.contract.targets import Labels, Numbers, Sequences, Target
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
 
 
@@ -36,6 +37,7 @@ class OnSeries(Neural, abstract=True):
     def _measure(self, X: dict[str, np.ndarray], y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
         x, true = X["x"], _true_steps(X)
+        check_squares(type(self).__name__, X=x)
         weight = true if w is None else true * w[:, None]
         total = weight.sum()
         mean = np.einsum("nt,nct->c", weight, x)[:, None] / total
