@@ -1,12 +1,12 @@
 """The lasso with its penalty chosen by cross-validation."""
 
-import warnings
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from zoo.contract.inputs import Input, Table
+from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
@@ -128,11 +128,10 @@ class LassoCV(Regressor):
         self.coef_, self.n_iter_ = B[-1], max(1, sweeps)
         self.intercept_ = y_mean[0] - x_mean @ B[-1]
         if max(late, sweeps) >= self.max_iter:
-            warnings.warn(
+            warn(
                 f"LassoCV did not converge at every penalty in max_iter={self.max_iter} passes; raise eps or "
                 "max_iter, or scale the columns of X.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _output(self, X: Any) -> np.ndarray:
