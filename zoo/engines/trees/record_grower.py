@@ -43,7 +43,7 @@ def _scales(targets, w, m):
     size = float((np.abs(targets.packed) * w[:, None]).sum(axis=0).max())
     scale_g = (2.0**31 - 2 - m) / size if size > 0 else 1.0
     poisson = targets.criterion == records.POISSON
-    return scale_w, scale_g, each / scale_g if poisson else each * scale_w / scale_g**2
+    return scale_w, scale_g, each / scale_g if poisson else each * (scale_w / scale_g) / scale_g
 
 
 def grow(table, targets, w, rules):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import xlogy
 
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.trees import records
 
 
@@ -27,6 +28,7 @@ def regression_targets(y, criterion, name):
     """Targets of a regression: centred for squares, as they are for Poisson."""
     # Kernels read targets by address: a view of another array is copied.
     Y = np.ascontiguousarray(y, np.float64).reshape(len(y), -1)
+    check_squares(name, y=Y, vanish=("y",))
     if criterion == "poisson" and (Y.min() < 0 or Y.max() <= 0):
         raise ValueError(
             f"{name}: criterion='poisson' needs y >= 0 with a positive sum, but y lies between "
