@@ -95,10 +95,15 @@ def test_leaves_of_enough_weight_let_heavy_classes_be_heard(k):
     assert m.model_["weight"][leaf].min() >= 0.2 * m.model_["weight"][0] * (1 - 1e-6)
 
 
-@pytest.mark.parametrize("learner", [KNeighborsClassifier(), LinearRegression(), 3])
+@pytest.mark.parametrize("learner", [KNeighborsClassifier(), LinearRegression()])
 def test_learners_that_cannot_be_weighed_are_refused(learner):
     with pytest.raises(ValueError, match="takes sample_weight"):
         AdaBoostClassifier(estimator=learner).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_what_is_no_estimator_is_refused():
+    with pytest.raises(ValueError, match="estimator must be an estimator or None"):
+        AdaBoostClassifier(3).fit([[0.0], [1.0]], [0, 1])
 
 
 @pytest.mark.parametrize("k", [2, 3])

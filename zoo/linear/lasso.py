@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from zoo.contract.declaring import field
 from zoo.contract.inputs import Input, Table
 from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
@@ -27,7 +28,7 @@ class Lasso(Regressor):
 
     Parameters
     ----------
-    alpha : float, default=0.1
+    alpha : float, default=1.0
         Strength of the penalty.
     l1_ratio : float, default=1.0
         rho: 1 is the lasso, below it the elastic net.
@@ -73,7 +74,7 @@ class Lasso(Regressor):
     input: ClassVar[Input] = Table(sparse=True)
     target: ClassVar[Target] = Numbers(many=True)
 
-    alpha: Positive = 0.1
+    alpha: Positive = field(default=1.0, kw_only=False)
     l1_ratio: Fraction = 1.0
     fit_intercept: bool = True
     tol: Tolerance = 1e-8

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from zoo.contract.declaring import field
 from zoo.contract.inputs import Input, Table
 from zoo.contract.notices import warn
 from zoo.contract.params import Device, NonNegative
@@ -69,7 +70,7 @@ class Ridge(Regressor):
     target: ClassVar[Target] = Numbers(many=True)
     extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
-    alpha: NonNegative = 1.0
+    alpha: NonNegative = field(default=1.0, kw_only=False)
     fit_intercept: bool = True
     solver: Literal["auto", "cholesky", "svd"] = "auto"
     device: Device = "cpu"

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from zoo.contract.declaring import field
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Device, Fixed, Positive
 from zoo.contract.roles import Regressor
@@ -78,7 +79,9 @@ class RidgeCV(Regressor):
         ),
     }
 
-    alphas: Annotated[tuple[Positive, ...], Fixed("all of them are tried")] = (0.1, 1.0, 10.0)
+    alphas: Annotated[tuple[Positive, ...], Fixed("all of them are tried")] = field(
+        default=(0.1, 1.0, 10.0), kw_only=False
+    )
     fit_intercept: bool = True
     cv: Splits = None
     alpha_per_target: bool = False

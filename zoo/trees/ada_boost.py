@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils.validation import has_fit_parameter
 
-from zoo.contract.params import Fixed, Interval, Jobs, Positive, Search, Seed
+from zoo.contract.declaring import field
+from zoo.contract.params import Fixed, Interval, Jobs, Method, Positive, Search, Seed
 from zoo.contract.roles import Classifier
 from zoo.engines.trees.checks import demand
 from zoo.engines.trees.columns import find_categories
@@ -86,7 +87,7 @@ class AdaBoostClassifier(Trees, Classifier):
 
     learned: ClassVar[tuple[str, ...]] = ("estimator_weights_", "estimator_errors_")
 
-    estimator: Annotated[Any, Fixed("it is a method, not a number")] = None
+    estimator: Method | None = field(default=None, kw_only=False)
     n_estimators: Annotated[int, Interval(1, None), Search(20, 500, log=True)] = 50
     learning_rate: Positive = 1.0
     max_depth: Annotated[int, Interval(1, 8), Search(1, 5)] = 1

@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from zoo.contract.declaring import field
 from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import (
@@ -459,7 +460,9 @@ class Forest(Growing, abstract=True):
 
     learned: ClassVar[tuple[str, ...]] = ("feature_importances_", "seeds_", "n_drawn_", "n_samples_fit_")
 
-    n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = 100
+    n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = field(
+        default=100, kw_only=False
+    )
     bootstrap: bool = True
     max_samples: Share | Count | None = None
     oob_score: bool = False
