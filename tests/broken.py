@@ -1213,6 +1213,33 @@ class TakesListsOnly(BagOfWordsEngine):
     input: ClassVar[Input] = OnlyLists()
 
 
+class Ravelling(Text):
+    """Text that takes every cell of a table for a document."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        X = np.ravel(X) if np.ndim(X) == 2 else X
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_text_columns")
+class TakesCellsForDocuments(BagOfWordsEngine):
+    __doc__ = docstring("Count words.", "smoothing")
+    input: ClassVar[Input] = Ravelling()
+
+
+class Iterating(Text):
+    """Text that goes through whatever it is given, so that a DataFrame gives the names of its columns."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        return super().check(estimator, list(X) if hasattr(X, "columns") else X, reset=reset)
+
+
+@broken("check_text_columns")
+class LearnsTheNamesOfColumns(LetterChainEngine):
+    __doc__ = docstring("Chain letters.", "smoothing")
+    input: ClassVar[Input] = Iterating()
+
+
 @broken("check_language_model")
 class CountsLettersForBytes(LetterChainEngine):
     __doc__ = docstring("Chain letters.", "smoothing")
@@ -1282,6 +1309,21 @@ class Cutting(Pairs):
 class TakesThreeIdsARow(BiasesEngine):
     __doc__ = docstring("Add up biases.", "shrinkage")
     input: ClassVar[Input] = Cutting()
+
+
+class PairsByPosition(Pairs):
+    """Pairs that look at positions only."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        if hasattr(X, "columns") and not reset:
+            X = X.set_axis(estimator.feature_names_in_, axis=1)
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_column_names")
+class TakesIdsByPosition(BiasesEngine):
+    __doc__ = docstring("Add up biases.", "shrinkage")
+    input: ClassVar[Input] = PairsByPosition()
 
 
 # -- environments ---------------------------------------------------------------------------------

@@ -20,15 +20,24 @@ from zoo.conformance._case import (
 from zoo.conformance._report import NotApplicable
 from zoo.contract.inputs import n_rows, ragged
 
-# -- by input: tables -----------------------------------------------------------------------------
+# -- by input: whatever has columns ---------------------------------------------------------------
+
+
+def _two_dimensional(case: Case) -> np.ndarray:
+    """Return the toy X as an array of columns: features, pixels, time points or ids."""
+    X = np.asarray(case.X)
+    if case.input.name == "series":
+        return X[:, 0]
+    return X.reshape(len(X), -1)
 
 
 def check_column_names(case: Case) -> None:
     """Columns are known by name: other names, or the same in another order, are refused."""
     import pandas as pd
 
-    names = [f"x{j}" for j in range(case.X.shape[1])]
-    frame = pd.DataFrame(case.X, columns=names)
+    X = _two_dimensional(case)
+    names = [f"x{j}" for j in range(X.shape[1])]
+    frame = pd.DataFrame(X, columns=names)
     with working("X may be a DataFrame"):
         estimator = case.fit(frame, case.y)
         answers = case.answers_by_row(estimator, frame)
@@ -36,9 +45,10 @@ def check_column_names(case: Case) -> None:
         list(getattr(estimator, "feature_names_in_", [])) == names,
         "fit does not record feature_names_in_",
     )
+    unnamed = case.fitted if case.input.name == "table" else case.fit(X, case.y)
     expect_same(
         answers,
-        case.answers_by_row(case.fitted, case.X),
+        case.answers_by_row(unnamed, X),
         case.tolerance,
         "a DataFrame and the array in it are answered differently",
     )
@@ -54,6 +64,9 @@ def check_column_names(case: Case) -> None:
             refused(
                 partial(case.fit, frame, case.y, **val), f"X_val with {what}", ValueError, "feature names"
             )
+
+
+# -- by input: tables -----------------------------------------------------------------------------
 
 
 def check_nested_lists(case: Case) -> None:
@@ -264,6 +277,27 @@ def check_text_containers(case: Case) -> None:
         expect_same(expected, answers, case.tolerance, f"documents in {what} are answered otherwise")
 
 
+def check_text_columns(case: Case) -> None:
+    """A table of one column is its documents; of two, it is refused."""
+    import pandas as pd
+
+    expected = case.answers_by_row(case.fitted, case.X)
+    one = np.array(case.X, dtype=object)[:, None]
+    for what, other in (("a DataFrame", pd.DataFrame(one, columns=["text"])), ("an array", one)):
+        with working(f"documents may be the one column of {what}"):
+            answers = case.answers_by_row(case.fit(other, case.y), other)
+        expect_same(
+            expected, answers, case.tolerance, f"documents as the one column of {what} are answered otherwise"
+        )
+    two = np.concatenate([one, one], axis=1)
+    half = two[: len(two) // 2]  # as many cells as there are targets
+    for what, wide in (
+        ("a DataFrame of two columns", pd.DataFrame(two)),
+        ("an array of two columns", half),
+    ):
+        refused(partial(case.fit, wide, case.y), what, ValueError, "column")
+
+
 def check_text_unknown_words(case: Case) -> None:
     """Words, letters and signs that were never seen do not crash, nor does a very long document."""
     strange = [
@@ -403,16 +437,18 @@ BY_INPUT: dict[str, tuple[Checker, ...]] = {
         check_precision_follows_input,
         check_width_refused,
     ),
-    "images": (check_image_shapes, check_image_shape_refused, check_image_bytes),
-    "series": (check_series_shapes, check_padding, check_series_refused),
+    "images": (check_column_names, check_image_shapes, check_image_shape_refused, check_image_bytes),
+    "series": (check_column_names, check_series_shapes, check_padding, check_series_refused),
     "text": (
         check_text_containers,
+        check_text_columns,
         check_text_unknown_words,
         check_text_empty_document,
         check_text_bare_string,
         check_language_model,
     ),
     "pairs": (
+        check_column_names,
         check_pairs_unseen_ids,
         check_pairs_renamed_ids,
         check_pairs_containers,
