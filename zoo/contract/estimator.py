@@ -46,6 +46,7 @@ from zoo.contract.drawing import history_chart
 from zoo.contract.inputs import Input, Table, n_rows, take, to_dtype
 from zoo.contract.notices import warn
 from zoo.contract.params import Holds, did_you_mean, fields_of, mark_of, validate
+from zoo.contract.shapes import RowsLike, TargetsLike, WeightsLike
 from zoo.contract.steps import Steps
 from zoo.contract.targets import Nothing, Target, rows_of
 
@@ -192,7 +193,13 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
     # checkers read these.
 
     @stand_in
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **metadata: Any) -> Self:
+    def fit(
+        self,
+        X: RowsLike,
+        y: TargetsLike | None = None,
+        sample_weight: WeightsLike | None = None,
+        **metadata: Any,
+    ) -> Self:
         """Fit to X (and y).
 
         Parameters
@@ -214,7 +221,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         return self._fit(X, y, sample_weight, **metadata)
 
     @where_it_goes_on
-    def partial_fit(self, X: Any, y: Any = None, *weights: Any, **metadata: Any) -> Self:
+    def partial_fit(self, X: RowsLike, y: TargetsLike | None = None, *weights: Any, **metadata: Any) -> Self:
         """Go on learning with one more pass over X.
 
         Parameters

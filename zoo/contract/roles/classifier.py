@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from zoo.contract.estimator import Estimator
 from zoo.contract.logits import log_softmax, softmax
 from zoo.contract.params import Fixed
+from zoo.contract.shapes import RowsLike, TargetsLike, WeightsLike
 from zoo.contract.targets import Labels, Sequences, Target
 
 
@@ -84,7 +85,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
         return hasattr(self, "_proba") or (self.logits and hasattr(self, "_scores"))
 
     @available_if(_has_scores)
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: RowsLike) -> np.ndarray:
         """Return the scores: (n,) for two classes (positive means ``classes_[1]``), else (n, k)."""
         s: np.ndarray = self._scores(self._checked(X))
         if len(self.classes_) == 2 and s.ndim > 1:
@@ -92,7 +93,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
         return s
 
     @available_if(_has_proba)
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: RowsLike) -> Any:
         """Return the probability of each class, (n, k), columns in the order of ``classes_``.
 
         Fitted to y of several columns, it is a list of such arrays.
@@ -107,7 +108,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
         return np.stack([np.zeros_like(s), s], axis=-1) if len(self.classes_) == 2 else s
 
     @available_if(_has_proba)
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: RowsLike) -> Any:
         """Return the logarithm of ``predict_proba``."""
         if hasattr(self, "_proba"):
             p = self.predict_proba(X)
@@ -115,7 +116,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
                 return [np.log(own) for own in p] if isinstance(p, list) else np.log(p)
         return log_softmax(self._logits(X))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Return the most likely class of each row, of each column of y where there are several."""
         if hasattr(self, "_scores"):
             s = self.decision_function(X)
@@ -127,7 +128,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
             return np.column_stack(chosen)
         return self.target.decode(self, p.argmax(axis=1))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: RowsLike, y: TargetsLike, sample_weight: WeightsLike | None = None) -> float:
         """Return the accuracy: the share of rows whose every column of y is right.
 
         Parameters
@@ -145,6 +146,7 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
         """
         if isinstance(getattr(self, "classes_", None), list):
             right = (self.predict(X) == np.asarray(y)).all(axis=1)
-            return float(np.average(right, weights=sample_weight))
+            w = None if sample_weight is None else np.asarray(sample_weight, float)
+            return float(np.average(right, weights=w))
         accuracy: float = super().score(X, y, sample_weight)
         return accuracy

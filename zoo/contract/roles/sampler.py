@@ -10,6 +10,7 @@ from zoo.contract.draws import Draws, as_seed
 from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import n_rows
 from zoo.contract.logits import softmax
+from zoo.contract.shapes import RowsLike, TargetsLike
 from zoo.contract.targets import Labels, Target, class_numbers
 
 
@@ -25,7 +26,7 @@ class Sampler(Estimator, abstract=True, role="Sampler"):
     def sample(
         self,
         n_samples: int = 1,
-        y: Any = None,
+        y: TargetsLike | None = None,
         *,
         random_state: int | np.random.RandomState | None = None,
         return_y: bool = False,
@@ -94,7 +95,7 @@ class Sampler(Estimator, abstract=True, role="Sampler"):
         return hasattr(self, "_log_likelihood") and "classes_" in vars(self)
 
     @available_if(_has_likelihood)
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: RowsLike) -> np.ndarray:
         """Return the log-likelihood of each row in nats (``likelihood_`` says exact or bound).
 
         Fitted with y, it is the likelihood of X whatever its label.
@@ -113,12 +114,12 @@ class Sampler(Estimator, abstract=True, role="Sampler"):
         return np.column_stack(given) + np.log(self.class_prior_)
 
     @available_if(_has_classes)
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Return the probability of each class by Bayes' rule, (n, k)."""
         return softmax(self._joint(self._checked(X)))
 
     @available_if(_has_likelihood)
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: RowsLike, y: TargetsLike | None = None) -> float:
         """Return the mean of ``score_samples``, so that a search can choose by it."""
         return float(np.mean(self.score_samples(X)))
 
@@ -126,6 +127,6 @@ class Sampler(Estimator, abstract=True, role="Sampler"):
         return self._has_likelihood() and self.input.two_d_array
 
     @available_if(_has_features)
-    def bits_per_dim(self, X: Any) -> float:
+    def bits_per_dim(self, X: RowsLike) -> float:
         """Return the mean negative log-likelihood in bits per feature (lower is better)."""
         return float(-self.score(X) / (int(self.n_features_in_) * np.log(2)))

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from zoo.contract.estimator import Estimator
+from zoo.contract.shapes import RowsLike
 
 
 class Transformer(
@@ -24,6 +25,6 @@ class Transformer(
     def _n_features_out(self) -> int:
         return int(self.n_features_out_)
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: RowsLike) -> np.ndarray:
         """Return the representation of each row."""
         return self._represent(self._checked(X))
