@@ -20,9 +20,10 @@ from sklearn.model_selection import GridSearchCV
 import zoo
 from zoo.agents._qlearning import QLearner, td_targets
 from zoo.agents.dqn import DQN
-from zoo.engines.acting.conv import random_shift
-from zoo.engines.acting.estimator import Transitions
+from zoo.engines.acting.environments import Transitions
+from zoo.engines.acting.images import random_shift
 from zoo.engines.acting.replay import Batch
+from zoo.engines.acting.spaces import Discrete
 
 GAMMA = 0.9
 # P[s, a] = (next state, reward); from state 3 every action ends the episode.
@@ -160,16 +161,16 @@ def test_an_update_is_a_gradient_step_on_the_loss(double, prioritized):
     agent = DQN(env=Chain, hidden_layer_sizes=(), double=double, prioritized=prioritized, tau=0.25,
                 n_step=1, gamma=GAMMA, batch_size=1, learning_starts=1, train_freq=1, lr=0.1,
                 lr_schedule="constant", total_timesteps=100)  # fmt: skip
-    agent.observation_space_ = {"kind": "discrete", "shape": (), "dtype": "int64", "n": 4,
-                                "start": 0}  # fmt: skip
-    agent.action_space_ = {"kind": "discrete", "n": 3, "start": 0}
+    agent.observation_space_, agent.action_space_ = Discrete(4), Discrete(3)
     agent.schedule_start_ = 0
     learner = agent._learner(np.random.default_rng(0), False)
     assert isinstance(learner, QLearner)
-    W = learner.layers[0][0]
+    # Views: what the learner steps is what is seen here.
+    W = learner.q.module.advantage.weight.detach().numpy().T
     W[:] = np.arange(12).reshape(4, 3) / 10
-    learner.target_layers[0][0][:] = -W
-    old_target = learner.target.copy()
+    target = learner.q.slow_piece.module.advantage.weight.detach().numpy().T
+    target[:] = -W
+    old_target = target.copy()
     old = W.copy()
     t = Transitions(np.array([1]), np.array([0]), np.array([1.0]), np.array([3]),
                     np.array([False]), np.array([True]), np.array([True]))  # fmt: skip
@@ -180,21 +181,21 @@ def test_an_update_is_a_gradient_step_on_the_loss(double, prioritized):
     moved = np.argwhere(old != W)
     assert moved.tolist() == [[1, 0]]
     assert W[1, 0] == pytest.approx(old[1, 0] - 0.1, abs=1e-5)  # Adam's first step is lr
-    np.testing.assert_allclose(learner.target, 0.75 * old_target + 0.25 * learner.theta, atol=1e-6)
+    np.testing.assert_allclose(target, 0.75 * old_target + 0.25 * W, atol=1e-6)
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_targets_and_loss_are_averaged_over_shifts(prioritized):
     agent = seeing(random_shift=1, n_augmentations=3, total_timesteps=300, n_envs=1, n_step=1,
                    keep_replay=True, prioritized=prioritized, double=False).fit()  # fmt: skip
+    again = deepcopy(agent)._learner(np.random.default_rng(5), True)
     learner = agent._learner(np.random.default_rng(5), True)
-    again = deepcopy(learner)
 
     batch = again.replay.sample(agent.batch_size, again.rng)
-    Q, Q_target = (deepcopy(again.network).layers(t) for t in (again.theta, again.target))
+    Q, Q_target = again.q.outputs, again.q.slow_outputs
 
-    def values(layers, images):
-        return again.network.forward(layers, images.reshape(len(images), -1) / np.float32(255))[0]
+    def values(network, images):
+        return network(images.reshape(len(images), -1) / np.float32(255))
 
     f = {name: random_shift(np.concatenate([getattr(batch, name)] * 3), 1, None, again.rng)
          for name in ("observations", "next_observations")}  # fmt: skip
@@ -227,15 +228,22 @@ def test_schedules_begin_anew_with_a_fit_and_go_on_in_partial_fits():
     assert after == before
 
 
+def slow(agent):
+    """The target network's parameters, in the order of `weights_`."""
+    arrays = agent.optimizer_state_["slow"]
+    names = [name for name, _ in agent.network_.named_parameters()]
+    return np.concatenate([arrays[name].ravel() for name in names])
+
+
 def test_hard_target_is_a_copy_now_and_then():
     agent = small(target_update_interval=5, tau=1.0, n_envs=1, train_freq=1, total_timesteps=204)
     agent.fit()
     # learning begins at step 200: 5 updates, the last of which copied.
     assert agent.n_updates_ == 5
-    np.testing.assert_array_equal(agent.optimizer_state_["target"], agent.weights_)
+    np.testing.assert_array_equal(slow(agent), agent.weights_)
     again = clone(agent).set_params(total_timesteps=205).fit()
     assert again.n_updates_ == 6
-    assert (again.optimizer_state_["target"] != again.weights_).any()
+    assert (slow(again) != again.weights_).any()
 
 
 def test_a_memory_smaller_than_learning_starts_still_learns():
@@ -245,9 +253,7 @@ def test_a_memory_smaller_than_learning_starts_still_learns():
 def test_exploration_falls_linearly_and_stays():
     learner = object.__new__(QLearner)
     learner.agent = small(exploration_fraction=0.5, exploration_final_eps=0.2, total_timesteps=100)
-    assert [learner.epsilon(t) for t in (0, 25, 50, 80, 200)] == pytest.approx(
-        [1.0, 0.6, 0.2, 0.2, 0.2]
-    )
+    assert [learner.epsilon(t) for t in (0, 25, 50, 80, 200)] == pytest.approx([1.0, 0.6, 0.2, 0.2, 0.2])
 
 
 # -- oracle ------------------------------------------------------------------------------------
@@ -328,9 +334,7 @@ def test_actions_probabilities_and_values(fitted):
     np.testing.assert_allclose(p.max(1), 1 - 0.05 / 2)
     drawn = fitted.sample_action(np.repeat(x[:1], 4000, axis=0), random_state=0)
     assert np.mean(drawn == actions[0]) == pytest.approx(0.975, abs=0.01)
-    np.testing.assert_array_equal(
-        drawn, fitted.sample_action(np.repeat(x[:1], 4000, axis=0), random_state=0)
-    )
+    np.testing.assert_array_equal(drawn, fitted.sample_action(np.repeat(x[:1], 4000, axis=0), random_state=0))
 
 
 @pytest.mark.parametrize(

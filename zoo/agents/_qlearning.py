@@ -1,18 +1,15 @@
-"""What learns while a DQN is fitted: the memory, the network, its target, its optimiser."""
+"""What learns while a DQN is fitted: the memory, the network and its slow copy."""
 
+import copy
 from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.engines.acting import network as _network
-from zoo.engines.acting.conv import ConvNetwork, channel_axis, random_shift
-from zoo.engines.acting.estimator import Learner, Transitions, encode
+from zoo.engines.acting.environments import Transitions
+from zoo.engines.acting.estimator import Learner
+from zoo.engines.acting.images import channel_axis, random_shift
+from zoo.engines.acting.losses import temporal_difference
 from zoo.engines.acting.replay import Batch, PrioritizedReplay, Replay
-
-
-def network_of(spec: dict[str, Any]) -> Any:
-    """Build the network that ``spec_`` describes: convolutional where it names filters."""
-    return ConvNetwork(**spec) if "filters" in spec else _network.ValueNetwork(**spec)
 
 
 def td_targets(batch: Batch, rates: np.ndarray, chooses: np.ndarray) -> np.ndarray:
@@ -29,31 +26,30 @@ class QLearner(Learner):
     began: int = 0  # step at which the schedules began
 
     def __init__(self, agent: Any, rng: np.random.Generator, resume: bool) -> None:
+        from zoo.engines.acting.approximator import Approximator, arrays_of, load_arrays
+
         self.agent = agent
         self.rng = rng
         self.space = agent.observation_space_
-        self.start = agent.action_space_["start"]
-        self.k = agent.spec_["n_outputs"]
+        self.actions = agent.action_space_
         self.began = agent.schedule_start_
         self.copies = agent.n_augmentations if agent.random_shift else 1
-        self.network = network = network_of(agent.spec_)
-        self.theta = agent.weights_.copy() if resume else network.initial(rng)
-        self.target = self.theta.copy()
-        self.adam = _network.Adam(network.size)
-        self.updates = 0
+        module = agent._built(None if resume else rng)
         if resume:
-            self.updates = agent.n_updates_
-            # A file may have been saved without it; then the moments begin anew.
-            state = getattr(agent, "optimizer_state_", None)
-            if state is not None:
-                self.adam.t = state["t"]
-                for name in ("m", "v"):
-                    getattr(self.adam, name)[:] = state[name]
-                self.target[:] = state["target"]
-        self.gradient = np.zeros_like(self.theta)
-        self.layers = network.layers(self.theta)
-        self.target_layers = network.layers(self.target)
-        self.gradients = network.layers(self.gradient)
+            load_arrays(module, arrays_of(agent._network()))
+        self.q = Approximator(
+            module,
+            agent.optimizer,
+            device=agent._place(module),
+            max_grad_norm=agent.max_grad_norm,
+            slow=True,
+            seed=0 if agent.network is None else int(rng.integers(2**31)),
+        )
+        self.updates = agent.n_updates_ if resume else 0
+        # A file may have been saved without it; then the moments begin anew.
+        state = getattr(agent, "optimizer_state_", None) if resume else None
+        if state is not None:
+            self.q.restore(state)
         self.replay: Any = None  # made when the first step tells what it holds
         if resume and hasattr(agent, "replay_"):
             self.replay = agent.replay_
@@ -74,11 +70,11 @@ class QLearner(Learner):
         """Choose greedy actions, or random ones with probability epsilon."""
         n = len(observations)
         random = self.rng.random(n) < self.epsilon(step)
-        actions = self.rng.integers(0, self.k, n)
+        actions = self.rng.integers(0, self.actions.n, n)
         if not random.all():
-            q, _ = self.network.forward(self.layers, encode(self.space, observations))
+            q = self.q.outputs(self.space.encode(observations))
             actions = np.where(random, actions, q.argmax(axis=1))
-        return actions + self.start
+        return self.actions.decode(actions)
 
     def learn(self, t: Transitions, step: int) -> dict[str, float]:
         """Remember, and make the updates that are due."""
@@ -104,7 +100,7 @@ class QLearner(Learner):
 
     def shifted(self, batch: Batch) -> Batch:
         """Return a batch ``copies`` times as long, each copy of each image shifted for itself."""
-        a, axis = self.agent, channel_axis(self.space["shape"])
+        a, axis = self.agent, channel_axis(self.space.shape)
         parts: dict[str, Any] = {
             name: None if part is None else np.concatenate([part] * self.copies)
             for name, part in batch._asdict().items()
@@ -115,65 +111,49 @@ class QLearner(Learner):
 
     def update(self, step: int) -> float:
         """Make one gradient step; return its loss."""
-        a, network, replay = self.agent, self.network, self.replay
+        a, replay = self.agent, self.replay
         if isinstance(replay, PrioritizedReplay):
             beta0 = a.importance_exponent
             replay.beta = beta0 + (1 - beta0) * self.progress(step)
         batch = replay.sample(a.batch_size, self.rng)
         if a.random_shift:
             batch = self.shifted(batch)
-        n = len(batch.rows)
+        n, w = len(batch.rows), batch.weights
         rows = np.arange(n)
-        chosen = batch.actions - self.start
-        s = encode(self.space, batch.observations)
-        s2 = encode(self.space, batch.next_observations)
-        q2, _ = network.forward(self.target_layers, s2)
-        if a.double:
-            # One pass over both states costs less than two.
-            both, tape = network.forward(self.layers, np.concatenate([s, s2]))
-            q, tape = both[:n], [h[:n] for h in tape]
-            y = td_targets(batch, q2, both[n:])
-        else:
-            q, tape = network.forward(self.layers, s)
-            y = td_targets(batch, q2, q2)
-        if self.copies > 1:
-            y = np.tile(y.reshape(self.copies, -1).mean(axis=0), self.copies)
-        delta = q[rows, chosen] - y
-        slope = np.clip(delta, -1, 1) if a.loss == "huber" else 2 * delta
-        losses = slope * (delta - slope / 2) if a.loss == "huber" else delta * delta
-        if batch.weights is not None:
-            slope = slope * batch.weights
-            losses = losses * batch.weights
-        dq = np.zeros_like(q)
-        dq[rows, chosen] = slope / n
-        network.backward(self.layers, self.gradients, tape, dq)
-        if a.max_grad_norm is not None:
-            _network.clip_norm(self.gradient, a.max_grad_norm)
+        chosen = self.actions.encode_actions(batch.actions)
+        s, s2 = self.space.encode(batch.observations), self.space.encode(batch.next_observations)
+        rates = self.q.slow_outputs(s2)
+        errors: dict[str, np.ndarray] = {}
+
+        def slope(q: np.ndarray, q2: np.ndarray | None) -> np.ndarray:
+            y = td_targets(batch, rates, rates if q2 is None else q2)
+            if self.copies > 1:
+                y = np.tile(y.reshape(self.copies, -1).mean(axis=0), self.copies)
+            delta = q[rows, chosen] - y
+            losses, slopes = temporal_difference(a.loss, delta)
+            errors.update(delta=delta, losses=losses if w is None else losses * w)
+            dq = np.zeros_like(q)
+            dq[rows, chosen] = (slopes if w is None else slopes * w) / n
+            return dq
+
         lr = a.lr
         if a.lr_schedule == "linear":
             lr *= max(1 - self.progress(step), 0.01)
-        self.adam.step(self.theta, self.gradient, lr)
+        self.q.descend(s, slope, lr, beside=s2 if a.double else None)
+        delta = errors["delta"]
         if self.copies > 1:
             delta = np.abs(delta).reshape(self.copies, -1).mean(axis=0)
         replay.update(batch.rows[: len(delta)], delta)
         self.updates += 1
         if self.updates % a.target_update_interval == 0:
-            if a.tau == 1:
-                self.target[:] = self.theta
-            else:
-                self.target *= 1 - a.tau
-                self.target += a.tau * self.theta
-        return float(losses.mean())
+            self.q.follow(a.tau)
+        return float(errors["losses"].mean())
 
     def publish(self, agent: Any) -> None:
         """Set the fitted attributes of the agent, as copies."""
-        agent.weights_ = self.theta.copy()
-        agent.optimizer_state_ = {
-            "target": self.target.copy(),
-            "m": self.adam.m.copy(),
-            "v": self.adam.v.copy(),
-            "t": self.adam.t,
-        }
+        agent.__dict__.pop("arrays_", None)
+        agent.network_ = copy.deepcopy(self.q.module).eval()
+        agent.optimizer_state_ = self.q.state()
         agent.n_updates_ = self.updates
         if agent.keep_replay and self.replay is not None:
             agent.replay_ = self.replay

@@ -1,17 +1,17 @@
 """Deep Q-learning."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.agents._qlearning import QLearner, network_of
+from zoo.agents._qlearning import QLearner
 from zoo.contract.inputs import Env, Input
 from zoo.contract.params import Count, Fixed, Interval, Positive, Search, UnitInterval, Whole
-from zoo.engines.acting.conv import is_image
-from zoo.engines.acting.estimator import Learner, RolloutAgent, width_of
+from zoo.engines.acting.estimator import Learner, NetworkAgent
+from zoo.engines.acting.images import is_image
 
 
-class DQN(RolloutAgent):
+class DQN(NetworkAgent):
     r"""Deep Q-learning with experience replay and a target network.
 
     A network learns what every action is worth from transitions that are drawn again and again
@@ -33,8 +33,6 @@ class DQN(RolloutAgent):
 
     Parameters
     ----------
-    lr : float
-        Step size of Adam.
     lr_schedule : {"linear", "constant"}
         "linear" lets the step size fall towards zero over ``total_timesteps``.
     batch_size : int
@@ -72,13 +70,6 @@ class DQN(RolloutAgent):
         Of a temporal-difference error.
     max_grad_norm : float or None
         Longer gradients are scaled down to it; None leaves them.
-    hidden_layer_sizes : tuple of int
-        Widths of the hidden layers; () is linear.
-    activation : {"relu", "tanh", "identity"}
-        Of the hidden layers.
-    filters : tuple of int
-        Channels of the convolutions (3 x 3, stride 2) that images pass first; () reads them as
-        rows of numbers.
     random_shift : int
         Pixels by which images of a batch are moved at random in both directions, borders
         repeated; 0 leaves them.
@@ -90,12 +81,6 @@ class DQN(RolloutAgent):
 
     Attributes
     ----------
-    weights_ : array
-        Parameters of the network, flat.
-    spec_ : dict
-        What the network was built from.
-    optimizer_state_ : dict
-        Target network and moments of Adam, for going on.
     n_updates_ : int
         Gradient steps made.
 
@@ -104,14 +89,15 @@ class DQN(RolloutAgent):
     A time limit is not an end of the world: after a truncated episode the target keeps the value
     of the true last observation. The squared error is the default because values here are large
     (up to 1 / (1 - gamma) times a reward) and Huber's slope of at most 1 makes them grow slowly.
-    An update passes ``batch_size`` rows five times through the network (four without ``double``);
-    it is written by hand, without torch, for tables of numbers. For continuous actions use
-    another method.
+    An update passes ``batch_size`` rows five times through the network (four without ``double``).
+    For tables of numbers on the CPU it is done by hand, on the parameters of the torch module; for
+    images, and for a ``network`` of your own, by autograd. For continuous actions use another
+    method.
 
     An image is a box of shape (H, W), (C, H, W) or (H, W, C). The channels are the first or the
     last axis: the one that leaves a square, else the shorter one. Bytes are kept as bytes in the
-    memory, which holds every image twice (before and after a step), and divided by 255 on the way
-    into the network.
+    memory, which holds every image twice (before and after a step, all ``n_frames`` of it), and
+    divided by 255 on the way into the network.
 
     A fit that goes on (``warm_start``) begins its schedules anew: step size, exploration,
     importance weights. Lower ``exploration_initial_eps`` for it if the agent should go on as it
@@ -138,7 +124,6 @@ class DQN(RolloutAgent):
 
     input: ClassVar[Input] = Env(actions=("discrete",))
 
-    lr: Positive = 1e-3
     lr_schedule: Literal["linear", "constant"] = "linear"
     batch_size: Annotated[Count, Search(32, 256, log=True)] = 128
     buffer_size: Annotated[Count, Search(10_000, 1_000_000, log=True)] = 50_000
@@ -158,11 +143,6 @@ class DQN(RolloutAgent):
     exploration_final_eps: Annotated[UnitInterval, Search(0.01, 0.1)] = 0.05
     loss: Literal["squared", "huber"] = "squared"
     max_grad_norm: Positive | None = 10.0
-    hidden_layer_sizes: tuple[Count, ...] = (64, 64)
-    activation: Literal["relu", "tanh", "identity"] = "relu"
-    filters: Annotated[
-        tuple[Count, ...], Fixed("the choice of architectures is yours; search a list of tuples")
-    ] = (16, 32, 32)
     random_shift: Annotated[Whole, Search(0, 4)] = 0
     n_augmentations: Annotated[Count, Search(1, 2)] = 1
     keep_replay: Annotated[bool, Fixed("it states what a fitted agent holds")] = False
@@ -172,26 +152,32 @@ class DQN(RolloutAgent):
         if self.random_shift and not is_image(space):
             raise ValueError(
                 f"DQN: random_shift={self.random_shift} moves images, but env gives observations "
-                f"of shape {space['shape']}; leave it at 0, or give an environment of images."
+                f"of shape {space.shape}; leave it at 0, or give an environment of images."
             )
         if not resume:
-            seen = (
-                {"image_shape": space["shape"], "filters": tuple(self.filters)}
-                if self.filters and is_image(space)
-                else {"n_inputs": width_of(space)}
-            )
-            self.spec_ = {
-                **seen,
-                "n_outputs": self.action_space_["n"],
-                "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
-                "activation": self.activation,
-                "dueling": self.dueling,
-            }
+            self.spec_ = self._spec()
         return QLearner(self, rng, resume)
 
+    def _spec(self) -> dict[str, Any]:
+        spec = super()._spec() | {
+            "n_outputs": self.action_space_.distribution().n_parameters,
+            "dueling": self.dueling,
+        }
+        if self.dueling and spec.get("hidden_layer_sizes"):
+            *below, last = spec["hidden_layer_sizes"]
+            spec["hidden_layer_sizes"] = (*below, 2 * last)
+        return spec
+
+    def _heads(self, body: Any, n_features: int) -> Any:
+        from zoo.agents._qnetwork import QNetwork
+
+        spec = self.spec_
+        # The streams have a half of our own last layer each; without one both read what there is.
+        stream = n_features // 2 if spec.get("hidden_layer_sizes") else None
+        return QNetwork(body, n_features, spec["n_outputs"], spec["dueling"], stream)
+
     def _action_values(self, x: np.ndarray) -> np.ndarray:
-        network = network_of(self.spec_)
-        return network.forward(network.layers(self.weights_), x)[0]
+        return self._outputs(x)
 
     def _greedy(self, x: np.ndarray) -> np.ndarray:
         return self._action_values(x).argmax(axis=1)

@@ -1,186 +1,23 @@
-"""The rollout engine: seeds, ends of episodes, the three ways of autoreset, bad environments."""
+"""The engine of agents: scores and rollouts, interrupted fits, files, networks of the user's own."""
 
-import builtins
 import pickle
+from copy import deepcopy
 from functools import partial
 
 import gymnasium as gym
 import numpy as np
-import pandas as pd
 import pytest
+import torch
+from corridor import Corridor, agent
+from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
-from threadpoolctl import threadpool_info
+from torch import nn
 
-from zoo.agents.dqn import DQN
-from zoo.engines.acting.estimator import (
-    Environments,
-    History,
-    VectorisedEnvironments,
-    encode,
-    one_thread,
-    open_environments,
-    read_space,
-)
-
-
-class Corridor(gym.Env):
-    """Walk right from the seed's cell; ends by itself at the right, or is cut after ``limit``."""
-
-    action_space = gym.spaces.Discrete(2)
-    observation_space = gym.spaces.Box(-100, 100, (2,), np.float32)
-
-    def __init__(self, length=3, limit=10):
-        self.length, self.limit = length, limit
-        self.seeds = []
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.seeds.append(seed)
-        self.x, self.t = 0, 0
-        self.mark = float(self.np_random.integers(50))
-        return self.see(), {}
-
-    def see(self):
-        return np.array([self.x, self.mark], dtype=np.float32)
-
-    def step(self, action):
-        self.x += 1 if action == 1 else -1
-        self.t += 1
-        end = self.x >= self.length
-        return self.see(), float(self.x), end, self.t >= self.limit and not end, {}
-
-
-class Blind(Corridor):
-    """Sees NaN after the first step."""
-
-    def see(self):
-        return np.array([np.nan if self.t else 0, 0], dtype=np.float32)
-
-
-def agent(env, **kw):
-    kw = {"total_timesteps": 60, "learning_starts": 20, "batch_size": 8, "random_state": 0} | kw
-    return DQN(env=env, **kw)
-
-
-# -- stepping ------------------------------------------------------------------------------------
-
-
-def test_seeds_are_taken_in_turn_and_in_a_circle():
-    envs = [Corridor(2), Corridor(3)]
-    made = iter(envs)
-    with open_environments(
-        agent(lambda: next(made)), 2, np.array([7, 8, 9]), np.random.default_rng(0)
-    ) as e:
-        for _ in range(6):
-            e.step(np.array([1, 1]))
-    # 7 8 first; env 0 ends every 2 steps, env 1 every 3; at step 6 both, the lower one first.
-    assert envs[0].seeds == [7, 9, 8, 9]
-    assert envs[1].seeds == [8, 7, 7]
-
-
-def test_an_episode_is_the_same_wherever_it_is_played():
-    a = agent(Corridor).fit()
-    together = a.rollout(np.arange(50))
-    for seed in (0, 17, 49):
-        alone = a.rollout([seed]).drop(columns="episode")
-        group = together[together.episode == seed].drop(columns="episode").reset_index(drop=True)
-        pd.testing.assert_frame_equal(alone, group)
-
-
-def test_last_observation_is_the_true_one_and_ends_are_apart():
-    e = Environments(agent(partial(Corridor, 2, 4)), 2, iter(range(100)))
-    walk = [[1, 0], [1, 0], [1, 0], [1, 0]]
-    seen = [e.step(np.array(actions)) for actions in walk]
-    assert [t.terminated.tolist() for t in seen] == [
-        [False, False], [True, False], [False, False], [True, False],
-    ]  # fmt: skip
-    assert [t.truncated.tolist() for t in seen] == [[False, False]] * 3 + [[False, True]]
-    assert seen[1].next_observations[0, 0] == 2  # not the 0 of the next episode
-    assert seen[2].observations[0, 0] == 0
-    assert seen[3].next_observations[1, 0] == -4
-
-
-def test_max_episode_steps_truncates():
-    e = Environments(agent(Corridor, max_episode_steps=2), 1, iter(range(10)))
-    ends = [bool(e.step(np.array([0])).truncated[0]) for _ in range(4)]
-    assert ends == [False, True, False, True]
-    # A terminal step on the last allowed one is terminal.
-    e = Environments(agent(partial(Corridor, 2), max_episode_steps=2), 1, iter(range(10)))
-    e.step(np.array([1]))
-    t = e.step(np.array([1]))
-    assert t.terminated[0]
-    assert not t.truncated[0]
-
-
-def test_environments_rest_when_the_seeds_run_out():
-    e = Environments(agent(partial(Corridor, 2)), 2, iter([1, 2, 3]))
-    for _ in range(2):
-        assert e.step(np.array([1, 1])).real.all()
-    assert e.resting.tolist() == [False, True]
-    t = e.step(np.array([1, 1]))
-    assert t.real.tolist() == [True, False]
-
-
-@pytest.mark.parametrize("mode", list(gym.vector.AutoresetMode))
-def test_the_three_autoresets_are_one(mode):
-    """Real rows of a vectorised environment are those of the environments one by one."""
-    n, steps = 3, 40
-    lengths = (2, 3, 5)
-    venv = gym.vector.SyncVectorEnv(
-        [partial(Corridor, k, 4) for k in lengths], autoreset_mode=mode
-    )
-    envs = VectorisedEnvironments(agent(Corridor), venv, seed=0)
-    rng = np.random.default_rng(0)
-    rows = {i: [] for i in range(n)}
-    unreal = 0
-    for _ in range(steps):
-        actions = rng.integers(0, 2, n) | (rng.random(n) < 0.5)
-        t = envs.step(actions.astype(np.int64))
-        unreal += int((~t.real).sum())
-        for i in np.flatnonzero(t.real):
-            rows[i].append(
-                (t.observations[i, 0], t.actions[i], t.next_observations[i, 0], t.rewards[i],
-                 t.terminated[i], t.truncated[i])
-            )  # fmt: skip
-    envs.close()
-    assert (unreal > 0) == (mode == gym.vector.AutoresetMode.NEXT_STEP)
-    for i, k in enumerate(lengths):
-        x = t_in = 0
-        assert len(rows[i]) > 20
-        for before, action, after, reward, terminated, truncated in rows[i]:
-            assert before == x  # each real row begins where the world is
-            x += 1 if action == 1 else -1
-            t_in += 1
-            assert after == x == reward
-            assert terminated == (x >= k)
-            assert truncated == (t_in >= 4 and x < k)
-            if terminated or truncated:
-                x = t_in = 0
-
-
-def test_cartpole_is_opened_vectorised_and_its_fake_steps_are_not_learned_from():
-    a = DQN(env="CartPole-v1", n_envs=16, total_timesteps=3000, keep_replay=True, random_state=0)
-    a.fit()
-    assert (~a.replay_.real).sum() > 0  # resets there were
-    # n_steps_ and history count the real ones.
-    assert a.n_steps_ == a.replay_.real.sum()
-    assert a.history_["length"].sum() <= a.n_steps_
-    assert (a.history_["return"] == a.history_["length"]).all()
-
-
-def test_history_counts_by_hand():
-    h = History(2, ("loss",), None)
-    e = Environments(agent(partial(Corridor, 2, 4)), 2, iter(range(100)))
-    for step, actions in enumerate([[1, 0], [1, 0], [1, 0], [1, 0]]):
-        h.note({"loss": float(step)})
-        h.add(e.step(np.array(actions)), 2 * step + 2)
-    table = pd.DataFrame(h.arrays())
-    assert table.columns.tolist() == ["step", "return", "length", "loss"]
-    assert table["step"].tolist() == [4, 8, 8]
-    assert table["return"].tolist() == [3, 3, -10]
-    assert table["length"].tolist() == [2, 2, 4]
-    assert table["loss"].tolist() == [0.5, 2.5, 2.5]
-
+import zoo
+from zoo.engines.acting.estimator import OPTIMIZER_NAMES
+from zoo.engines.modules import blocks
+from zoo.engines.neural.dense import DensePass
+from zoo.engines.neural.optim import OPTIMIZERS
 
 # -- rollout, score, seeds ----------------------------------------------------------------------
 
@@ -199,9 +36,7 @@ def test_rollout_is_a_table_of_transitions():
     marks = table.groupby("episode").observation_1.first()
     assert marks[0] == marks[2]  # the same seed is the same world
     within = table[~(table.terminated | table.truncated)]
-    np.testing.assert_array_equal(
-        within.next_observation_0, table.observation_0.shift(-1)[within.index]
-    )
+    np.testing.assert_array_equal(within.next_observation_0, table.observation_0.shift(-1)[within.index])
     folds = list(GroupKFold(3).split(table, groups=table.episode))
     assert [table.episode.iloc[test].nunique() for _, test in folds] == [1, 1, 1]
 
@@ -229,125 +64,271 @@ def test_seeds_of_score_are_apart_from_those_of_fit():
     assert not fitted & set(Noted.heard)
 
 
-# -- what env may be ------------------------------------------------------------------------------
-
-
-def test_a_given_environment_is_copied_not_stepped():
-    env = Corridor()
-    a = agent(env).fit()
-    a.score([1])
-    assert env.seeds == []
-    assert not hasattr(env, "x")
-
-
-def test_an_environment_that_cannot_be_copied_acts_alone_and_stays_open():
-    class Robot(Corridor):
-        closed = False
-
-        def __deepcopy__(self, memo):
-            raise TypeError("there is only one")
-
-        def close(self):
-            Robot.closed = True
-
-    robot = Robot()
-    a = agent(robot).fit()
-    assert len(robot.seeds) == len(a.history_["step"]) + 1
-    assert a.score([1, 2, 3]) == a.score([1, 2, 3])
-    assert not Robot.closed
-
-
-def test_a_fitted_agent_holds_no_environment_and_no_memory():
-    a = agent(Corridor).fit()
-    assert not any(hasattr(v, "reset") for k, v in vars(a).items() if k != "env")
-    assert not hasattr(a, "replay_")
-    assert len(pickle.dumps(a.weights_)) < len(pickle.dumps(a.set_params(env="x"))) < 200_000
-
-
-@pytest.mark.parametrize(
-    ("env", "words"),
-    [
-        ("CartPol-v1", "Did you mean 'CartPole-v1'"),
-        ("NoSuchThing-v7", "no environment that gymnasium knows"),
-        ("CartPole-v9", "no environment that gymnasium knows"),
-        ("no_such_module:Env-v0", "no environment that gymnasium knows"),
-        (17, "is no environment"),
-        (dict, "the factory must return"),
-        ("Pendulum-v1", "DQN chooses discrete actions, but env takes box"),
-        (Blind, "NaN or infinity"),
-        ("Blackjack-v1", "FlattenObservation"),
-    ],
-)
-def test_bad_environments_get_a_sentence(env, words):
-    with pytest.raises(ValueError, match=words):
-        agent(env).fit()
-
-
-def test_dict_observations_get_a_sentence():
-    class Told(Corridor):
-        observation_space = gym.spaces.Dict({"a": gym.spaces.Discrete(2)})
-
-    with pytest.raises(ValueError, match="FlattenObservation"):
-        agent(Told).fit()
-
-
-def test_vectorised_environments_get_a_sentence():
-    with pytest.raises(ValueError, match="give the single environment"):
-        agent(lambda: gym.vector.SyncVectorEnv([Corridor])).fit()
-
-
-def test_missing_gymnasium_says_how_to_install_it(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "gymnasium":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install sklearn-zoo\[rl\]"):
-        agent("CartPole-v1").fit()
-
-
 @pytest.mark.parametrize("X", [[], [-1], [[1, 2]], [0.5], ["a"]])
 def test_bad_seeds_get_a_sentence(X):
     with pytest.raises(ValueError, match="no list of episode seeds"):
         agent(Corridor).fit(X)
 
 
-# -- spaces and threads ----------------------------------------------------------------------------
+def test_every_seed_has_its_return():
+    a = agent(Corridor).fit()
+    table = a.rollout(np.arange(40))
+    returns = a.evaluate(np.arange(40))
+    np.testing.assert_allclose(returns, table.groupby("episode").reward.sum())
+    assert a.score(np.arange(40)) == returns.mean()
+    assert len(a.evaluate()) == a.score_episodes
 
 
-def test_encoding():
-    discrete = read_space(gym.spaces.Discrete(3, start=2))
-    np.testing.assert_array_equal(encode(discrete, np.array([2, 4])), [[1, 0, 0], [0, 0, 1]])
-    pixels = read_space(gym.spaces.Box(0, 255, (2, 2), np.uint8))
-    rows = encode(pixels, np.full((1, 2, 2), 51, dtype=np.uint8))
-    assert rows.dtype == np.float32
-    np.testing.assert_allclose(rows, [[0.2] * 4])
-    bits = read_space(gym.spaces.MultiBinary(3))
-    np.testing.assert_array_equal(encode(bits, np.array([[1, 0, 1]], np.int8)), [[1, 0, 1]])
+def test_rollout_gives_arrays_in_their_own_shape():
+    a = agent("ZooFilm-v0").fit()
+    arrays, table = a.rollout([1, 2], as_frame=False), a.rollout([1, 2])
+    assert arrays["observation"].shape == (len(table), 4, 5)
+    assert arrays["observation"].dtype == np.uint8
+    for name in ("action", "reward", "terminated", "truncated", "episode"):
+        np.testing.assert_array_equal(arrays[name], table[name])
+    np.testing.assert_array_equal(
+        arrays["next_observation"].reshape(len(table), -1),
+        table.filter(like="next_observation").to_numpy(),
+    )
 
 
-def blas_threads():
-    return sorted(p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas")
+def test_predict_may_draw():
+    a = agent(Corridor, exploration_final_eps=1.0).fit()
+    x = np.zeros((500, 2))
+    drawn = a.predict(x, deterministic=False, random_state=0)
+    np.testing.assert_array_equal(drawn, a.sample_action(x, random_state=0))
+    assert len(np.unique(drawn)) == 2
+    assert len(np.unique(a.predict(x))) == 1
 
 
-def test_threads_are_one_while_learning_and_restored_after_errors():
-    before = blas_threads()
-    during = []
+@pytest.mark.parametrize("x", [[300, 0, 0], [0, -1, 0], [0.5, 0, 0]])
+def test_observations_are_checked_before_they_are_cast(x):
+    class Bytes(Corridor):
+        observation_space = gym.spaces.Box(0, 255, (3,), np.uint8)
 
-    class Watching(Corridor):
+        def see(self):
+            return np.zeros(3, np.uint8)
+
+    a = agent(Bytes).fit()
+    a.predict([255, 0, 0])
+    with pytest.raises(ValueError, match="observations are none that DQN was fitted on"):
+        a.predict(x)
+
+
+# -- fits that end early ----------------------------------------------------------------------------
+
+
+class Falling(Corridor):
+    """Raises at its 40th step."""
+
+    count = 0
+
+    def step(self, action):
+        Falling.count += 1
+        if Falling.count == 40:
+            raise OSError("the robot fell over")
+        return super().step(action)
+
+
+def test_an_environment_that_raises_leaves_what_was_learned():
+    Falling.count = 0
+    a = agent(Falling, n_envs=1)
+    with pytest.raises(OSError, match="fell over") as told:
+        a.fit()
+    assert "keeps what it had learned in 39 steps" in "".join(told.value.__notes__)
+    assert a.n_steps_ == 39
+    assert a.n_updates_ > 0
+    assert a.predict([[0.0, 1.0]]).shape == (1,)
+    Falling.count = 100
+    assert a.partial_fit().n_steps_ == 39 + 60
+    assert "_ended_by" not in vars(a)
+
+
+def test_an_environment_that_raises_at_once_leaves_the_agent_as_it_was():
+    class Never(Corridor):
         def step(self, action):
-            during.append(max(blas_threads()))
-            if len(during) == 5:
-                raise OSError("the robot fell over")
-            return super().step(action)
+            raise OSError("no power")
 
-    with pytest.raises(OSError, match="fell over"):
-        agent(Watching, n_envs=1).fit()
-    assert set(during) == {1}
-    assert blas_threads() == before
-    with one_thread, one_thread:
-        pass
-    assert blas_threads() == before
+    a = agent(Corridor).fit()
+    before = a.weights_
+    a.set_params(env=Never)
+    with pytest.raises(OSError, match="no power"):
+        a.fit()
+    np.testing.assert_array_equal(a.weights_, before)
+    fresh = agent(Never)
+    with pytest.raises(OSError, match="no power"):
+        fresh.fit()
+    assert not hasattr(fresh, "n_steps_")
+
+
+def test_a_short_fit_has_a_history():
+    a = agent(partial(Corridor, 10**6, 10**6), total_timesteps=40, n_envs=2).fit()
+    assert a.history_["step"].tolist() == [40]
+    assert np.isnan(a.history_["return"]).all()
+    assert np.isfinite(a.history_["loss"]).all()
+    a.set_params(env=partial(Corridor, 3, 5), warm_start=True).fit()
+    assert np.isfinite(a.history_["return"]).all()
+    assert len(a.history_["return"]) > 1
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env", [Corridor, lambda: Corridor(), Corridor()])
+def test_agents_without_an_id_are_saved_without_their_environment(env, tmp_path):
+    a = agent(env).fit()
+    zoo.save(a, tmp_path / "agent.zoo")
+    assert a.env is env
+    with pytest.warns(UserWarning, match=r"saved without its environment.*set_params\(env="):
+        loaded = zoo.load(tmp_path / "agent.zoo")
+    x = np.zeros((3, 2))
+    np.testing.assert_array_equal(loaded.action_value(x), a.action_value(x))
+    with pytest.raises(ValueError, match="no environment to act in"):
+        loaded.score([1])
+    loaded.set_params(env=Corridor)
+    assert loaded.score([1, 2]) == a.score([1, 2])
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+@pytest.mark.parametrize("buffer_size", [30, 1000])
+def test_a_memory_that_was_kept_is_in_the_file(prioritized, buffer_size, tmp_path):
+    a = agent("ZooCorridor-v0", keep_replay=True, prioritized=prioritized, buffer_size=buffer_size).fit()
+    zoo.save(a, tmp_path / "agent.zoo")
+    loaded = zoo.load(tmp_path / "agent.zoo")
+    assert len(loaded.replay_) == len(a.replay_)
+    for copy in (loaded, pickle.loads(pickle.dumps(a))):
+        np.testing.assert_array_equal(copy.partial_fit().weights_, deepcopy(a).partial_fit().weights_)
+
+
+# -- networks ---------------------------------------------------------------------------------------
+
+
+def body(shape):
+    return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 8), nn.ELU())
+
+
+def dense_body(shape):
+    return nn.Sequential(nn.Linear(shape[0], 8), nn.Tanh())
+
+
+@pytest.mark.parametrize("env", [Corridor, "ZooFilm-v0"])
+@pytest.mark.parametrize("dueling", [False, True])
+def test_a_network_of_ones_own_learns_and_is_copied(env, dueling):
+    a = agent(env, network=body, dueling=dueling, hidden_layer_sizes=()).fit()
+    assert isinstance(a.network_.body if env is Corridor else a.network_.body.body[2], nn.Module)
+    assert a.n_updates_ > 0
+    x = a.rollout([1], as_frame=False)["observation"]
+    for copy in (pickle.loads(pickle.dumps(a)), deepcopy(a)):
+        np.testing.assert_array_equal(copy.action_value(x), a.action_value(x))
+        np.testing.assert_array_equal(copy.partial_fit().weights_, deepcopy(a).partial_fit().weights_)
+    np.testing.assert_array_equal(clone(a).fit().weights_, a.weights_)
+
+
+def test_a_module_is_copied_and_stays_what_it_was():
+    with blocks.seeded(0):
+        given = dense_body((2,))
+    before = given[0].weight.detach().clone()
+    a = agent(Corridor, network=given).fit()
+    torch.testing.assert_close(given[0].weight, nn.Parameter(before))
+    assert not torch.equal(a.network_.body[0].weight, before)
+
+
+def test_ones_own_perceptron_is_stepped_by_hand_with_the_same_result(monkeypatch):
+    """What the fast step makes is what autograd makes."""
+    fast = agent(Corridor, network=dense_body).fit()
+    monkeypatch.setattr(DensePass, "of", lambda module: None)
+    slow = agent(Corridor, network=dense_body).fit()
+    np.testing.assert_allclose(fast.weights_, slow.weights_, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dueling", [False, True])
+def test_learning_by_hand_and_by_autograd_may_alternate(dueling, monkeypatch):
+    """The optimiser of torch holds the state of both, so that a saved agent may go on elsewhere."""
+    a = agent(Corridor, dueling=dueling).fit()
+    by_hand = deepcopy(a).partial_fit()
+    monkeypatch.setattr(DensePass, "of", lambda module: None)
+    by_graph = deepcopy(a).partial_fit()
+    assert (by_hand.weights_ != a.weights_).any()
+    np.testing.assert_allclose(by_hand.weights_, by_graph.weights_, rtol=1e-3, atol=1e-4)
+
+
+def test_dropout_of_ones_own_draws_from_the_agents_generator():
+    def noisy(shape):
+        return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.5))
+
+    a, b = (agent(Corridor, network=noisy).fit() for _ in range(2))
+    np.testing.assert_array_equal(a.weights_, b.weights_)
+    x = np.ones((3, 2))
+    np.testing.assert_array_equal(a.action_value(x), a.action_value(x))
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (lambda shape: nn.Linear(9, 3), r"cannot read observations of shape \(2,\)"),
+        (lambda shape: nn.Unflatten(1, (1, 2)), "one row of features"),
+        (lambda shape: 3, "network made int"),
+        ("resnet", "network"),
+    ],
+)
+def test_networks_that_do_not_fit_get_a_sentence(network, words):
+    with pytest.raises(ValueError, match=words):
+        agent(Corridor, network=network).fit()
+
+
+def test_a_network_of_ones_own_is_saved_by_its_weights(tmp_path):
+    a = agent("ZooCorridor-v0", network=body).fit()
+    zoo.save(a, tmp_path / "agent.zoo")
+    with pytest.warns(UserWarning, match=r"saved without its network.*set_params\(network="):
+        loaded = zoo.load(tmp_path / "agent.zoo")
+    x = np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"set_params\(network=\.\.\.\)"):
+        loaded.predict(x)
+    loaded.set_params(network=body)
+    np.testing.assert_array_equal(loaded.action_value(x), a.action_value(x))
+    np.testing.assert_array_equal(loaded.partial_fit().weights_, deepcopy(a).partial_fit().weights_)
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZER_NAMES, torch.optim.NAdam])
+def test_every_optimiser_learns_and_goes_on(optimizer):
+    a = agent(Corridor, optimizer=optimizer, lr=1e-2).fit()
+    assert np.isfinite(a.weights_).all()
+    again = pickle.loads(pickle.dumps(a))
+    np.testing.assert_array_equal(again.partial_fit().weights_, deepcopy(a).partial_fit().weights_)
+
+
+def test_optimisers_are_those_of_the_trainer():
+    assert set(OPTIMIZER_NAMES) == set(OPTIMIZERS)
+    for strange in ("adamax", 3, dict):
+        with pytest.raises(ValueError, match="optimizer"):
+            agent(Corridor, optimizer=strange).fit()
+
+
+def test_the_network_is_a_torch_module_in_evaluation_mode():
+    a = agent(Corridor).fit()
+    assert isinstance(a.network_, nn.Module)
+    assert not a.network_.training
+    x = np.ones((3, 2), np.float32)
+    with torch.no_grad():
+        q = a.network_(torch.from_numpy(x))
+    np.testing.assert_allclose(a.action_value(x), q, atol=1e-6)
+    flat = [p.detach().numpy().ravel() for p in a.network_.parameters()]
+    np.testing.assert_array_equal(a.weights_, np.concatenate(flat))
+
+
+def test_a_device_that_is_not_there_gets_a_sentence():
+    with pytest.raises(ValueError, match="device='cuda:31'"):
+        agent(Corridor, device="cuda:31").fit()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("env", [Corridor, "ZooFilm-v0"])
+def test_agents_learn_on_a_gpu(env, tmp_path):
+    a = agent(env, device="cuda", total_timesteps=200).fit()
+    assert next(a.network_.parameters()).is_cuda
+    slow = agent(env, device="cpu", total_timesteps=200).fit()
+    x = a.rollout([1], as_frame=False)["observation"]
+    np.testing.assert_allclose(a.action_value(x), slow.action_value(x), rtol=0.05, atol=0.05)
+    again = pickle.loads(pickle.dumps(a))
+    np.testing.assert_allclose(again.action_value(x), a.action_value(x), rtol=1e-5, atol=1e-6)
+    assert again.partial_fit().n_steps_ > a.n_steps_

