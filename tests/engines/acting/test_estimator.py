@@ -200,6 +200,11 @@ def test_a_memory_that_was_kept_is_in_the_file(prioritized, buffer_size, tmp_pat
         np.testing.assert_array_equal(copy.partial_fit().weights_, deepcopy(a).partial_fit().weights_)
 
 
+def test_files_of_the_version_before_are_refused():
+    with pytest.raises(ValueError, match="another kind; fit it again"):
+        agent(Corridor).__zoo_restore__({"weights_": np.zeros(3), "env": "CartPole-v1"})
+
+
 # -- networks ---------------------------------------------------------------------------------------
 
 

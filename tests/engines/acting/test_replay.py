@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from zoo.engines.acting.estimator import Transitions
-from zoo.engines.acting.replay import PrioritizedReplay, Replay
+from zoo.engines.acting.environments import Transitions
+from zoo.engines.acting.replay import PrioritizedReplay, Replay, from_plain
 
 
 def step(t, rewards, terminated=None, truncated=None, real=None):
@@ -115,3 +115,28 @@ def test_old_rows_make_room():
         replay.add(step(t, [t, t]))
     assert len(replay) == 4
     assert sorted(replay.rewards.tolist()) == [1, 1, 2, 2]
+
+
+def test_returns_longer_than_the_ring_stop_at_the_newest_row():
+    replay = Replay(4, n_envs=2, gamma=0.5, n_step=9)
+    for t in range(3):
+        replay.add(step(t, [1, 1]))
+    batch = replay._batch(np.arange(4), None)
+    # Rows 0 and 1 are the newest (the third step); one more follows rows 2 and 3.
+    np.testing.assert_allclose(batch.returns, [1, 1, 1.5, 1.5])
+    np.testing.assert_allclose(batch.discounts, [0.5, 0.5, 0.25, 0.25])
+
+
+@pytest.mark.parametrize("kind", [Replay, PrioritizedReplay])
+@pytest.mark.parametrize("steps", [2, 7])
+def test_a_memory_is_made_again_from_plain_values(kind, steps):
+    replay = kind(10, n_envs=2, gamma=0.9, n_step=3)
+    for t in range(steps):
+        replay.add(step(t, [t, -t], terminated=[t == 1, False]))
+    again = from_plain(replay.plain())
+    for rows in (replay, again):
+        rows.add(step(9, [5, 6]))
+    one, two = (r.sample(50, np.random.default_rng(0)) for r in (replay, again))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(replay.plain()["rewards"]) == len(replay)

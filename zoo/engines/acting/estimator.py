@@ -612,6 +612,11 @@ class NetworkAgent(RolloutAgent, abstract=True):
 
     def __zoo_restore__(self, state: dict[str, Any]) -> None:
         """Take the state back, and say what it lacks."""
+        if "weights_" in state:
+            raise ValueError(
+                f"this {type(self).__name__} was written when agents had networks of another kind; "
+                "fit it again"
+            )
         super().__zoo_restore__(state)
         if "arrays_" in vars(self):
             warnings.warn(

@@ -147,7 +147,7 @@ class Replay:
     def _look_ahead(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sum n rewards, stopping at the end of an episode and at the newest row."""
         ahead = rows + self._offsets
-        np.subtract(ahead, self.capacity, out=ahead, where=ahead >= self.capacity)
+        np.remainder(ahead, self.capacity, out=ahead)
         counts = np.ones(ahead.shape, dtype=bool)
         over = np.logical_or.accumulate(self.stops.take(ahead[:-1]), axis=0)
         np.logical_not(over, out=counts[1:])
