@@ -30,7 +30,7 @@ print(f"{outside:.1%} of the training rows lie outside; nu allows 5 %, give or t
 # %%
 # From the most usual to the strangest.
 figure = plt.figure(figsize=(10, 5), layout="constrained")
-top, bottom = figure.subfigures(2, 1, height_ratios=[1, 2])
+top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 2]).flat
 order = np.argsort(-scores)
 picked = np.concatenate([order[:8], order[-8:]])
 for ax, i in zip(top.subplots(1, 16).flat, picked, strict=True):

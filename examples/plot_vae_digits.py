@@ -50,7 +50,7 @@ torn[:, 4:] = np.nan
 mended = model.impute(torn.reshape(-1, 64))
 
 figure = plt.figure(figsize=(11, 5.2), layout="constrained")
-left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
+left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 1]).flat
 codes_axis, sheet_axis = left.subplots(1, 2)
 codes = model.transform(X_test)
 dots = codes_axis.scatter(*codes.T, c=y_test, cmap="tab10", s=8)

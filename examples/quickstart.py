@@ -57,7 +57,7 @@ def main() -> None:
             flush=True,
         )
 
-    best = max(scores, key=scores.get)
+    best = max(scores, key=lambda name: scores[name])
     print(f"\nBest on the folds is {best}.")
     final = METHODS[best].fit(X, y)
     print(f"Fitted to all of them, it reads {final.score(X_test, y_test):.1%} of the new digits.")
