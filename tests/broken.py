@@ -1367,7 +1367,12 @@ class ScoresOtherEpisodes(AgentEngine):
         return super().score(np.random.default_rng().integers(10**6, size=3))
 
 
-@broken("check_agent_environment_forms", "check_agent_environment_refused")
+@broken(
+    "check_agent_environment_forms",
+    "check_agent_environment_refused",
+    "check_agent_rewards_refused",
+    "check_agent_keeps_what_it_learned",
+)
 class TakesIdsOnly(AgentEngine):
     __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
@@ -1385,6 +1390,32 @@ class FailsOnOtherActions(AgentEngine):
         import gymnasium
 
         return gymnasium.make(self.env) if isinstance(self.env, str) else super()._open()
+
+
+@broken("check_agent_rewards_refused")
+class BelievesEveryReward(AgentEngine):
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
+
+    def _open(self) -> Any:
+        env = super()._open()
+        step = env.step
+
+        def credulous(action: Any) -> Any:
+            observation, reward, *rest = step(action)
+            return (observation, float(np.nan_to_num(reward, posinf=0.0)), *rest)
+
+        env.step = credulous
+        return env
+
+
+@broken("check_agent_keeps_what_it_learned")
+class LosesWhatItLearned(AgentEngine):
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
+
+    def _keep(self, env: Any) -> None:
+        super()._keep(env)
+        if "_ended_by" in vars(self):
+            raise self._ended_by
 
 
 @broken("check_agent_history")

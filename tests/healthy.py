@@ -523,7 +523,13 @@ class TableAgentEngine(Agent, abstract=True):
                 episode += 1
             greedy = rng.random() > 0.3
             a = int(self.q_[s].argmax()) if greedy else int(rng.integers(self.q_.shape[1]))
-            observation, reward, terminated, truncated, _ = env.step(a)
+            try:
+                observation, reward, terminated, truncated, _ = env.step(a)
+                if not np.isfinite(reward):
+                    raise ValueError(f"the reward is {reward}; it must be finite.")
+            except Exception as error:
+                self._ended_by = error
+                break
             s_next = self._bins(observation)
             goal = reward + (0 if terminated else 0.95 * self.q_[s_next].max())
             self.q_[s, a] += self.lr * (goal - self.q_[s, a])
@@ -533,6 +539,14 @@ class TableAgentEngine(Agent, abstract=True):
                 self.history_["return"].append(total)
                 s = None
         self._keep(env)
+
+    def _fit(self, *args: Any, **kwargs: Any) -> Any:
+        super()._fit(*args, **kwargs)
+        # What was learned before the environment broke is kept.
+        error = self.__dict__.pop("_ended_by", None)
+        if error is not None:
+            raise error
+        return self
 
     def _keep(self, env: Any) -> None:
         env.close()

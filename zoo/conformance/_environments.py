@@ -20,6 +20,29 @@ def hover(**options: Any) -> Any:
     return _toy_class("Hover")()
 
 
+def disturbed(make: Any, after: int, reward: Any) -> Any:
+    """Return a factory of toy environments whose reward is replaced once, after so many steps of all.
+
+    ``reward`` is called; it may raise, as an environment does that breaks.
+    """
+    taken = 0
+
+    def disturbed_toy() -> Any:
+        env = make()
+        step = env.step
+
+        def disturbing(action: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            observation, usual, *rest = step(action)
+            return (observation, reward() if taken == after else usual, *rest)
+
+        env.step = disturbing
+        return env
+
+    return disturbed_toy
+
+
 def _toy_class(name: str) -> Any:
     import gymnasium
     from gymnasium.spaces import Box, Discrete

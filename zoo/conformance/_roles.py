@@ -2,6 +2,7 @@
 
 import gc
 from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +20,14 @@ from zoo.conformance._case import (
     stack,
     working,
 )
-from zoo.conformance._environments import ALIVE, TOY_IDS, corridor, hover, toy_environment
+from zoo.conformance._environments import (
+    ALIVE,
+    TOY_IDS,
+    corridor,
+    disturbed,
+    hover,
+    toy_environment,
+)
 from zoo.conformance._everyone import check_learns_toy, check_targets_refused
 from zoo.conformance._report import Nonconformity, NotApplicable
 from zoo.contract.inputs import n_rows
@@ -341,9 +349,13 @@ def check_agent_keeps_no_environment(case: Case) -> None:
     expect(not left, f"{len(left)} environment(s) are still alive after fit and score")
 
 
+def _toy_factory(case: Case) -> Any:
+    return corridor if case.prototype.env == TOY_IDS["discrete"] else hover
+
+
 def check_agent_environment_forms(case: Case) -> None:
     """An env may be an id, a factory or an environment, with the same result."""
-    factory = corridor if case.prototype.env == TOY_IDS["discrete"] else hover
+    factory = _toy_factory(case)
     expected = case.answers(case.fitted)
     for what, env in (("a factory", factory), ("an environment", factory())):
         with working(f"env may be {what}"):
@@ -367,6 +379,28 @@ def check_agent_environment_refused(case: Case) -> None:
                 ValueError,
                 "action",
             )
+
+
+def check_agent_rewards_refused(case: Case) -> None:
+    """One reward that is no number would spoil everything after it; it is refused."""
+    for value in (np.nan, np.inf):
+        env = disturbed(_toy_factory(case), 100, lambda value=value: value)
+        refused(
+            partial(case.fit, on=case.make(env=env)), f"a reward of {value}", ValueError, "reward"
+        )
+
+
+def check_agent_keeps_what_it_learned(case: Case) -> None:
+    """When the environment raises, its error comes through, and the agent acts as it had learned to."""
+
+    def falls() -> float:
+        raise OSError("the robot fell over")
+
+    agent = case.make(env=disturbed(_toy_factory(case), 100, falls))
+    refused(partial(case.fit, on=agent), "an environment that raises", OSError, "fell over")
+    with working("an agent whose environment raised after 99 steps acts"):
+        actions = agent.predict(case.questions)
+    expect(len(actions) == len(case.questions), "predict does not give one action an observation")
 
 
 def check_agent_history(case: Case) -> None:
@@ -421,6 +455,8 @@ BY_ROLE: dict[str, tuple[Checker, ...]] = {
         check_agent_keeps_no_environment,
         check_agent_environment_forms,
         check_agent_environment_refused,
+        check_agent_rewards_refused,
+        check_agent_keeps_what_it_learned,
         check_agent_history,
         check_agent_seeds_refused,
     ),
