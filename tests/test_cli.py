@@ -364,3 +364,10 @@ def test_schema_is_json(capsys):
     schema = json.loads(capsys.readouterr().out)
     assert schema["$schema"].endswith("2020-12/schema")
     assert "Ridge" in schema["$defs"]["estimators"]
+
+
+def test_python_m_zoo_is_the_command():
+    done, same = (run("-m", module, "list", "--role", "agent") for module in ("zoo", "zoo.cli"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == same.stdout
+    assert run("-m", "zoo", "x").returncode == 2

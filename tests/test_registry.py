@@ -2,12 +2,14 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.model_selection import GridSearchCV
 
 import zoo
 from zoo import registry
@@ -285,3 +287,49 @@ def test_a_class_of_ones_own_has_no_name():
 
     assert name_of(Ridge) is None
     assert name_of(dict) is None
+
+
+# -- above the families ----------------------------------------------------------------------------
+
+
+class HeldSearchCV(GridSearchCV):
+    """A search of somebody else.
+
+    It has no card.
+    """
+
+
+@pytest.fixture
+def above(monkeypatch, tmp_path):
+    """A registry in which a module above the families holds a search."""
+    module = types.ModuleType("zoo.search.held")
+    module.HeldSearchCV, module.GridSearchCV = HeldSearchCV, GridSearchCV
+    monkeypatch.setattr(HeldSearchCV, "__module__", "zoo.search.held")
+    monkeypatch.setitem(sys.modules, "zoo.search.held", module)
+    monkeypatch.setattr(registry, "ABOVE", ("search.held",))
+    index, stub = build(("search",))
+    (tmp_path / "index.json").write_text(index, encoding="utf-8")
+    monkeypatch.setattr(registry, "ROOT", tmp_path)
+    registry._index.cache_clear()
+    yield stub
+    registry._index.cache_clear()
+
+
+def test_a_search_above_the_families_is_public_and_found_by_name(above):
+    assert "from .search.held import HeldSearchCV as HeldSearchCV" in above
+    assert find("HeldSearchCV") is resolve("HeldSearchCV") is HeldSearchCV
+    assert name_of(HeldSearchCV) == "HeldSearchCV"
+    assert "HeldSearchCV" in registry.names()
+    assert "| search | HeldSearchCV |" in registry.table()
+
+
+def test_what_has_no_card_is_in_no_listing(above):
+    assert [row["name"] for row in entries()] == NAMES
+    assert "HeldSearchCV" not in dict(all_estimators())
+    with pytest.raises(ValueError, match="HeldSearchCV has no card"):
+        card("HeldSearchCV")
+
+
+def test_rows_of_the_index_belong_to_whoever_asks():
+    entries()[0]["roles"].append("Thief")
+    assert "Thief" not in entries()[0]["roles"]

@@ -8,6 +8,7 @@ the modules on disk.
 """
 
 import ast
+import copy
 import importlib
 import json
 import sys
@@ -21,6 +22,9 @@ FAMILIES = (
     "linear", "svm", "trees", "mlp", "noprop", "vision", "sequence", "text", "recommend",
     "generative", "agents",
 )  # fmt: skip
+# Modules above the families that hold public estimators, such as "search.batched": searches, ensembles,
+# whatever holds others. One that has no card is found by its name and listed nowhere.
+ABOVE: tuple[str, ...] = ()
 # Public names that are no estimators, by the module that defines them.
 FUNCTIONS = {
     "persist": ("ZooFileError", "load", "save"),
@@ -32,6 +36,13 @@ FUNCTIONS = {
 TABLE_BEGINS, TABLE_ENDS = "|---|---|", "\n## The contract"
 # Public modules.
 MODULES = ("conformance",)
+
+
+@cache
+def _index() -> dict[str, dict[str, Any]]:
+    """Return the rows of the index by name; whoever hands them on copies them."""
+    rows = json.loads((ROOT / "index.json").read_text(encoding="utf-8"))
+    return {row["name"]: row for row in rows}
 
 
 def entries(
@@ -49,7 +60,7 @@ def entries(
     capability : str, optional
         Such as "sample_weight", "sparse", "missing_values", "partial_fit", "gpu", "likelihood".
     """
-    rows: list[dict[str, Any]] = json.loads((ROOT / "index.json").read_text(encoding="utf-8"))
+    rows = [copy.deepcopy(row) for row in _index().values() if row["input"] is not None]
     for key, wanted in (("roles", role), ("input", input), ("capabilities", capability)):
         if wanted is None:
             continue
@@ -68,9 +79,14 @@ def _as_list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
+def names() -> list[str]:
+    """Name every public estimator, those without a card too."""
+    return list(_index())
+
+
 def find(name: str) -> Any:
     """Return the estimator class of that name; nothing but the zoo's own classes."""
-    rows = {row["name"]: row for row in entries()}
+    rows = _index()
     if name not in rows:
         from zoo.contract.params import did_you_mean
 
@@ -128,7 +144,7 @@ def resolve(name: str) -> Any:
     ValueError: there is no estimator 'StandardScalar' in the zoo ... Did you mean 'StandardScaler'?
     """
     bare = name.removeprefix("sklearn.")
-    zoo = {row["name"] for row in entries()}
+    zoo = _index()
     if bare == name and name in zoo:
         return find(name)
     if bare in sklearn_estimators():
@@ -154,10 +170,10 @@ def name_of(cls: type) -> str | None:
     """
     name = cls.__name__
     if cls.__module__.startswith("zoo."):
-        return name if any(r["name"] == name and r["module"] == cls.__module__ for r in entries()) else None
+        return name if _index().get(name, {}).get("module") == cls.__module__ else None
     if sklearn_estimators().get(name) is not cls:
         return None
-    return f"sklearn.{name}" if any(row["name"] == name for row in entries()) else name
+    return f"sklearn.{name}" if name in _index() else name
 
 
 def all_estimators(
@@ -188,7 +204,10 @@ def card(name: str) -> Any:
     >>> card("Ridge").roles
     ('Regressor',)
     """
-    return find(name).card()
+    cls = find(name)
+    if _index()[name]["input"] is None:
+        raise ValueError(f"{name} has no card: it is what it holds; help(zoo.{name}) says how it is used.")
+    return cls.card()
 
 
 def matching(X: Any, y: Any = None) -> list[str]:
@@ -290,42 +309,58 @@ def _roles_for(y: Any) -> set[str]:
 # -- building the index ---------------------------------------------------------------------------
 
 
+def rooms() -> tuple[str, ...]:
+    """Name the folders that hold public estimators."""
+    return tuple(dict.fromkeys([*FAMILIES, *(module.partition(".")[0] for module in ABOVE)]))
+
+
 def leaf_modules() -> Iterator[str]:
-    """Name the modules of the families, in order."""
+    """Name the modules of the families, in order, and those above them."""
     for family in FAMILIES:
         for path in sorted((ROOT / family).glob("*.py")):
             if not path.name.startswith("_"):
                 yield f"zoo.{family}.{path.stem}"
+    for module in ABOVE:
+        yield f"zoo.{module}"
 
 
 def leaves_of(module: str) -> list[Any]:
     """Return the estimators that a module defines."""
     from zoo.contract.estimator import Estimator
 
+    above = module.removeprefix("zoo.") in ABOVE
     members = vars(importlib.import_module(module)).values()
     return [
         m
         for m in members
         if isinstance(m, type)
-        and issubclass(m, Estimator)
+        and (issubclass(m, Estimator) or (above and hasattr(m, "fit") and hasattr(m, "get_params")))
         and m.__module__ == module
-        and not m.abstract
+        and not getattr(m, "abstract", m.__name__.startswith("_"))
     ]
 
 
 def rows_of(module: str) -> list[dict[str, Any]]:
     """Return the index rows of the estimators that a module defines."""
-    return [
-        {
-            "name": card.name,
-            "module": module,
-            "roles": list(card.roles),
-            "input": card.input,
-            "summary": card.summary,
-            "capabilities": list(card.capabilities),
-        }
-        for card in (cls.card() for cls in leaves_of(module))
-    ]
+    return [_row(cls, module) for cls in leaves_of(module)]
+
+
+def _row(cls: Any, module: str) -> dict[str, Any]:
+    if not hasattr(cls, "card"):
+        summary = " ".join((cls.__doc__ or "").strip().partition("\n\n")[0].split())
+        return {
+            "name": cls.__name__, "module": module, "roles": [], "input": None, "summary": summary,
+            "capabilities": [],
+        }  # fmt: skip
+    card = cls.card()
+    return {
+        "name": card.name,
+        "module": module,
+        "roles": list(card.roles),
+        "input": card.input,
+        "summary": card.summary,
+        "capabilities": list(card.capabilities),
+    }
 
 
 def decorated() -> dict[str, str]:
@@ -343,12 +378,14 @@ def decorated() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def build(families: tuple[str, ...] = FAMILIES) -> tuple[str, str]:
+def build(families: tuple[str, ...] | None = None) -> tuple[str, str]:
     """Return the text of the index and of the stub, as the modules on disk say.
 
-    Only the named families are read anew; the rows of the others are taken from the index.
+    Only the named families, or rooms above them, are read anew; the rows of the others are taken from the
+    index.
     """
-    rows = [row for row in entries() if row["module"].split(".")[1] not in families]
+    families = rooms() if families is None else families
+    rows = [row for row in _index().values() if row["module"].split(".")[1] not in families]
     for module in leaf_modules():
         if module.split(".")[1] in families:
             rows += rows_of(module)
@@ -364,19 +401,20 @@ def build(families: tuple[str, ...] = FAMILIES) -> tuple[str, str]:
 
 def table() -> str:
     """Return the methods of each family as the rows of a Markdown table."""
-    rows = entries()
+    rows = list(_index().values())
     lines = []
-    for family in FAMILIES:
+    for family in rooms():
         names = [row["name"] for row in rows if row["module"].split(".")[1] == family]
         if names:
             lines.append(f"| {family} | {', '.join(names)} |")
     return "\n".join(lines)
 
 
-def write(families: tuple[str, ...] = FAMILIES) -> None:
+def write(families: tuple[str, ...] | None = None) -> None:
     """Write the index, the stub and the table of what files may name."""
     index, stub = build(families)
     (ROOT / "index.json").write_text(index, encoding="utf-8")
+    _index.cache_clear()
     (ROOT / "__init__.pyi").write_text(stub, encoding="utf-8")
     (ROOT / "kept.json").write_text(json.dumps(decorated(), indent=1) + "\n", encoding="utf-8")
     readme = ROOT.parent / "README.md"
@@ -388,4 +426,4 @@ def write(families: tuple[str, ...] = FAMILIES) -> None:
 
 
 if __name__ == "__main__":
-    write(tuple(sys.argv[1:]) or FAMILIES)
+    write(tuple(sys.argv[1:]) or None)

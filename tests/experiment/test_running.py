@@ -15,27 +15,15 @@ from sklearn.datasets import load_diabetes, make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from sklearn.model_selection import cross_val_predict
+from small_runs import FAST, SMALL
 
 import zoo
 from zoo import persist
-from zoo.experiment import running as experiment
-from zoo.experiment.running import FILES, ExperimentError, compare, outline, predict, run
+from zoo.experiment import ExperimentError, compare, findings, outline, predict, run
+from zoo.experiment.folder import FILES
+from zoo.experiment.predicting import COMPILED
 from zoo.search import Show
 
-FAST = {
-    "title": "Fast",
-    "data": {"sklearn": {"make_classification": {"n_samples": 150, "n_features": 5, "random_state": 1}}},
-    "steps": [],
-    "models": [
-        {"name": "line", "model": {"sklearn.LogisticRegression": {"C": {"choices": [0.01, 0.1, 1.0, 10.0]}}}},
-        {"name": "bayes", "model": "GaussianNB"},
-        {"name": "tree", "model": {"sklearn.DecisionTreeClassifier": {"max_depth": {"choices": [1, 2, 4]}}}},
-    ],
-    "search": {"kind": "grid"},
-    "cv": 3,
-    "metrics": ["accuracy", "roc_auc"],
-}
-SMALL = FAST | {"models": [{"name": "bayes", "model": "GaussianNB"}], "search": "none"}
 TIMES = ("fit_seconds", "predict_seconds", "seconds", "created", "environment")
 
 
@@ -69,7 +57,7 @@ def test_the_folder_holds_everything_and_every_file_reads(done):
 
 
 def test_the_kept_model_makes_the_kept_predictions(done):
-    loaded = zoo.load(done.folder / "model.zoo", trusted=experiment.COMPILED)
+    loaded = zoo.load(done.folder / "model.zoo", trusted=COMPILED)
     data = done.outcome  # fitted on its training rows
     assert data.best_name == done.findings["winner"]["model"]
     table = pd.read_csv(done.folder / "predictions.csv")
@@ -254,26 +242,6 @@ def test_another_spec_other_data_and_other_things_are_refused(mixed, tmp_path):
     assert len((out / "journal.jsonl").read_text().splitlines()) < 10
 
 
-def test_two_runs_in_one_folder_are_refused_and_a_dead_lock_is_not(tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / ".lock").write_text("process 999999999 on nowhere\n")
-    said = f"in use by another run .process {os.getpid()} on"
-    with experiment._locked(out), pytest.raises(ExperimentError, match=said):
-        run(FAST, out, progress=False)
-    run(SMALL | {"keep": []}, out, progress=False)
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "a.csv"
-    experiment._write(path, "old")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no room")))
-    with pytest.raises(OSError, match="no room"):
-        experiment._write(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_failed_model_is_a_row_and_when_all_fail_there_is_a_page(tmp_path):
     # As many folds as there are rows of the class, but fewer neighbours than are asked for.
     asked = FAST | {
@@ -315,7 +283,7 @@ def test_a_method_of_scikit_learn_that_cannot_be_kept_is_a_note_too(mixed, tmp_p
 
 
 def test_a_picture_that_cannot_be_had_is_a_note(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "permutation_importance", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(findings, "permutation_importance", lambda *_, **__: 1 / 0)
     found = run(SMALL | {"keep": ["report"]}, tmp_path / "a", progress=False).findings
     assert found["importances"] is None
     assert found["notes"] == ["Importances could not be computed: ZeroDivisionError: division by zero"]
@@ -438,7 +406,7 @@ def assert_whole(folder):
         elif path.name == "predictions.csv":
             assert len(pd.read_csv(path)) == 30
         elif path.suffix == ".zoo":
-            zoo.load(path, trusted=experiment.COMPILED)
+            zoo.load(path, trusted=COMPILED)
         else:
             assert path.name == "report.html"
             assert path.read_text().rstrip().endswith("</html>")
@@ -469,7 +437,7 @@ def killed_and_resumed(times, seed, tmp_path, done):
         assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == set(FILES)
         assert [p.name for p in folder.glob(".*")] == [".lock"]
         both = (folder, tmp_path / "whole")
-        models = [zoo.load(f / "model.zoo", trusted=experiment.COMPILED) for f in both]
+        models = [zoo.load(f / "model.zoo", trusted=COMPILED) for f in both]
         probabilities = [m.predict_proba(done.outcome._search.problem.X) for m in models]
         np.testing.assert_array_equal(*probabilities)
         same = [json.loads((f / "findings.json").read_text()) for f in both]

@@ -4,5 +4,11 @@ import lazy_loader as _lazy
 
 # Whoever only reads a spec does not load what runs it.
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submod_attrs={"running": ["ExperimentError", "Result", "compare", "outline", "predict", "run"]}
+    __name__,
+    submod_attrs={
+        "comparing": ["compare"],
+        "folder": ["ExperimentError"],
+        "predicting": ["predict"],
+        "running": ["Result", "outline", "run"],
+    },
 )

@@ -77,7 +77,7 @@ def named(name: str) -> Any:
 
 @cache
 def _public_keys() -> frozenset[str]:
-    return frozenset(f"zoo.{key}" for key in (*registry.kept(), *(row["name"] for row in registry.entries())))
+    return frozenset(f"zoo.{key}" for key in (*registry.kept(), *registry.names()))
 
 
 _SKLEARN_NAME = re.compile(r"sklearn(\.\w+)+\.[A-Z]\w*", re.ASCII)

@@ -82,7 +82,7 @@ class Engine:
         keys = [self.key(wish) for wish in wishes]
         missing: dict[str, Wish] = {}
         for key, wish in zip(keys, wishes, strict=True):
-            if key in self.journal.known:
+            if self._known(key, wish):
                 self.show.finished(self._trial(key, wish), again=True)
             else:
                 missing.setdefault(key, wish)
@@ -107,6 +107,11 @@ class Engine:
         finally:
             stream.close()  # type: ignore[attr-defined]
         return [self._trial(key, wish) for key, wish in zip(keys, wishes, strict=True)]
+
+    def _known(self, key: str, wish: Wish) -> bool:
+        n_folds = len(self.problem.folds)
+        found = self.journal.find(key, self.metrics, n_folds, train_scores=wish.train_scores)
+        return found is not None
 
     def _trial(self, key: str, wish: Wish) -> Trial:
         name = self.candidates[wish.candidate].name

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,23 +45,37 @@ class Journal:
                     break
                 end += len(line)
                 try:
-                    row = json.loads(line)
-                except ValueError:
+                    row = json.loads(line, parse_constant=_no_number)
+                except (ValueError, RecursionError):
                     self.damaged += 1
                     continue
-                if not isinstance(row, dict):
-                    self.damaged += 1
-                elif "journal" in row:
-                    self.seed = row.get("seed")
-                elif isinstance(row.get("key"), str):
+                if isinstance(row, dict) and "journal" in row and _is_seed(row.get("seed")):
+                    self.seed = row["seed"]
+                elif isinstance(row, dict) and _is_row(row):
                     self.known[row["key"]] = row
+                else:
+                    self.damaged += 1
         if self.damaged:
-            warnings.warn(
-                f"{path} has {self.damaged} damaged lines; those trials are run again.",
-                UserWarning,
-                stacklevel=4,
-            )
+            self._warn(self.damaged)
         return end
+
+    def _warn(self, damaged: int) -> None:
+        warnings.warn(
+            f"{self.path} has {damaged} damaged lines; those trials are run again.", UserWarning, stacklevel=5
+        )
+
+    def find(self, key: str, metrics: Sequence[str], n_folds: int, *, train_scores: bool) -> Any:
+        """Return the line of a trial; None where there is none, or one that is not about these."""
+        row = self.known.get(key)
+        if row is None:
+            return None
+        about = [row["scores"], *([row["train_scores"]] if train_scores else [])]
+        fits = all(scores is not None and list(scores) == list(metrics) for scores in about)
+        if fits and all(len(row[name]) == n_folds for name in BY_FOLD):
+            return row
+        del self.known[key]
+        self._warn(1)
+        return None
 
     def add(self, row: dict[str, Any]) -> None:
         self.known[row["key"]] = row
@@ -73,6 +87,53 @@ class Journal:
                 file.write(json.dumps(plain(row), allow_nan=False).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _is_seed(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**32
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    """Tell whether a line is one that `Journal.add` has written."""
+    n = len(row["n_train"]) if isinstance(row.get("n_train"), list) else 0
+
+    def are_scores(scores: Any) -> bool:
+        return isinstance(scores, dict) and all(
+            isinstance(values, list) and len(values) == n and all(map(_is_score, values))
+            for values in scores.values()
+        )
+
+    def is_text(value: Any) -> bool:
+        return value is None or isinstance(value, str)
+
+    return (
+        isinstance(row.get("key"), str)
+        and type(row.get("share")) in (int, float)
+        and 0 < row["share"] <= 1
+        and are_scores(row.get("scores"))
+        and (row.get("train_scores", 0) is None or are_scores(row.get("train_scores")))
+        and all(
+            isinstance(row.get(name), list) and len(row[name]) == n > 0 and all(map(_is_number, row[name]))
+            for name in BY_FOLD
+        )
+        and is_text(row.get("error", 0))
+        and is_text(row.get("traceback", 0))
+        and isinstance(row.get("warnings"), dict)
+        and all(type(count) is int for count in row["warnings"].values())
+    )
+
+
+def _is_number(value: Any) -> bool:
+    # A number that JSON reads as infinite was never written: `plain` makes text of it.
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
+
+
+def _is_score(value: Any) -> bool:
+    return _is_number(value) or value in ("inf", "-inf")
 
 
 def plain(value: Any) -> Any:

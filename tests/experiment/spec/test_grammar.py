@@ -1,6 +1,6 @@
 import pytest
 
-from zoo.contract.cards import meanings
+from zoo.contract.docstrings import meanings
 from zoo.experiment.spec import SpecError, dump, read
 from zoo.experiment.spec.forms import Section, hints_of
 from zoo.experiment.spec.grammar import Columns, Contender, Dataset, DataSource, Folds, Spec

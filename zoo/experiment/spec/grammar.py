@@ -277,7 +277,16 @@ class TestData(Section):
 
 # -- steps and models -------------------------------------------------------------------------------
 
-_Part = Literal["drop", "passthrough"] | Transformer | tuple[Transformer, ...]
+STEPS_LIMIT = 100
+
+
+def _few(values: Any, place: Place) -> None:
+    if len(values) > STEPS_LIMIT:
+        raise place.error(f"{len(values)} steps in a row are too many; name at most {STEPS_LIMIT}.")
+
+
+_Few = Verify(_few, lambda: {"maxItems": STEPS_LIMIT})
+_Part = Literal["drop", "passthrough"] | Transformer | Annotated[tuple[Transformer, ...], _Few]
 
 
 @dataclass(frozen=True)
@@ -355,7 +364,7 @@ class Columns(Form):
         return {"$ref": "#/$defs/Columns"}
 
 
-Steps = tuple[Transformer | Columns, ...]
+Steps = Annotated[tuple[Transformer | Columns, ...], _Few]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,13 +151,13 @@ def make_steps(
             name = "columns"
         else:
             transformer, inside = step.make(seed), step.space()
-            name = _new_name(step.cls.__name__.lower(), [n for n, _ in made])
+            name = _new_name(step.cls.__name__.lower(), {n for n, _ in made})
         made.append((name, transformer))
         space |= {f"{name}__{key}": values for key, values in inside.items()}
     return made, space
 
 
-def _new_name(name: str, taken: Sequence[str]) -> str:
+def _new_name(name: str, taken: set[str]) -> str:
     n = 2
     new = name
     while new in taken:
@@ -190,7 +190,7 @@ def _selected(step: Columns, data: Data, place: Place) -> list[tuple[str, list[s
             names = [key]
         taken.update(names)
         if names:
-            chosen.append((_new_name(_part_name(key), [c[0] for c in chosen]), names, part))
+            chosen.append((_new_name(_part_name(key), {c[0] for c in chosen}), names, part))
     others = [n for n in left if n not in taken]
     if others and "rest" not in step.parts:
         raise place.error(
@@ -249,7 +249,7 @@ def _chain(items: Sequence[Item], seed: int) -> tuple[Any, dict[str, Any]]:
     made: list[tuple[str, Any]] = []
     space: dict[str, Any] = {}
     for item in items:
-        name = _new_name(item.cls.__name__.lower(), [n for n, _ in made])
+        name = _new_name(item.cls.__name__.lower(), {n for n, _ in made})
         made.append((name, item.make(seed)))
         space |= {f"{name}__{key}": values for key, values in item.space().items()}
     return Pipeline(made), space
