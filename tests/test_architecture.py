@@ -30,7 +30,7 @@ FAMILIES = (
 )
 FLOORS = (  # lowest first; an engine is a unit of its own
     ("contract",),
-    ("engines.losses", "engines.devices", "engines.modules"),
+    ("engines.losses", "engines.devices", "engines.magnitudes", "engines.modules"),
     ("engines.neural",),
     (
         "engines.linear",
@@ -64,7 +64,6 @@ HEAVY = ("torch", "skorch", "numba")
 
 # Files without a test file of their own, and what tests them.
 UNTESTED: dict[str, str] = {
-    "zoo/__main__.py": "by the tests of the command",
     "zoo/contract/shapes.py": "names for type checkers",
     "zoo/contract/docstrings.py": "by tests/contract/test_cards.py",
     "zoo/contract/draws.py": "by tests/contract/test_estimator.py",
@@ -92,7 +91,6 @@ UNTESTED: dict[str, str] = {
     "zoo/engines/kernels/estimator.py": "by the tests of SVC, SVR and OneClassSVM",
     "zoo/engines/kernels/interior.py": "by the tests of SVC and LinearSVC",
     "zoo/engines/kernels/primal.py": "by the tests of LinearSVC",
-    "zoo/engines/kernels/smo.py": "by the tests of SVC, SVR and OneClassSVM",
     "zoo/engines/language/decoder.py": "by the tests of GPT",
     "zoo/engines/language/decoding.py": "by the tests of GPT",
     "zoo/engines/language/estimator.py": "by the tests of GPT",
@@ -115,14 +113,6 @@ UNTESTED: dict[str, str] = {
     "zoo/engines/trees/coding.py": "by test_records.py",
     "zoo/engines/trees/estimator.py": "by the tests of its leaves",
     "zoo/engines/trees/forest.py": "by the tests of RandomForestClassifier",
-    "zoo/engines/trees/memory.py": "by the tests of every other test of trees",
-    "zoo/engines/trees/model.py": "by the tests of test_paths.py, test_shap.py and the leaves",
-    "zoo/engines/trees/rounds.py": "by the tests of BoostingClassifier",
-    "zoo/engines/trees/single.py": "by the tests of DecisionTreeClassifier",
-    "zoo/experiment/comparing.py": "by the tests of test_running.py and test_folder.py",
-    "zoo/experiment/diagnostics.py": "by the tests of test_running.py",
-    "zoo/experiment/findings.py": "by the tests of test_running.py",
-    "zoo/experiment/predicting.py": "by the tests of test_running.py and test_folder.py",
     "zoo/engines/trees/histogram_grower.py": "by test_histograms.py",
     "zoo/engines/trees/memory.py": "by every other test of trees",
     "zoo/engines/trees/model.py": "by test_shap.py, test_checks.py and the leaves",
@@ -132,6 +122,11 @@ UNTESTED: dict[str, str] = {
     "zoo/engines/trees/record_grower.py": "by test_records.py and the tests of DecisionTreeRegressor",
     "zoo/engines/trees/targets.py": "by the tests of DecisionTreeClassifier and RandomForestClassifier",
     "zoo/engines/trees/threads.py": "by the tests of RandomForestRegressor",
+    "zoo/__main__.py": "by the tests of the command",
+    "zoo/experiment/comparing.py": "by the tests of test_running.py and test_folder.py",
+    "zoo/experiment/diagnostics.py": "by the tests of test_running.py",
+    "zoo/experiment/findings.py": "by the tests of test_running.py",
+    "zoo/experiment/predicting.py": "by the tests of test_running.py and test_folder.py",
 }
 
 GENERATOR_KINDS = {

@@ -225,7 +225,8 @@ def test_search_range(hint, found):
         (Positive, True, False),
         (Count, True, True),
         (Count | None, True, True),
-        (Count | Fraction, True, False),
+        (Count | Fraction, True, True),  # the first range is the one that is drawn from
+        (Fraction | Count, True, False),
         (str, False, False),
         (bool, False, False),
         (Literal["a"] | None, False, False),

@@ -334,13 +334,23 @@ def holds_number(hint: Any) -> bool:
     return hint in _NUMERIC
 
 
+def holds_estimator(hint: Any) -> bool:
+    """Tell whether the annotation admits an estimator by name: whether it is a `Method`."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return any(isinstance(m, Holds) for m in args[1:]) or holds_estimator(args[0])
+    return origin in (Union, UnionType) and any(map(holds_estimator, args))
+
+
 def is_integer(hint: Any) -> bool:
-    """Tell whether the numbers that the annotation admits are integers only."""
+    """Tell whether a search draws integers only: the numbers that the annotation admits, or its range."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return is_integer(args[0])
     if origin in (Union, UnionType):
-        numeric = [a for a in args if holds_number(a)]
+        ranges = [a for a in args if isinstance(search_range(a), Search)]
+        # Of several kinds of number the first that has a range is searched.
+        numeric = ranges[:1] or [a for a in args if holds_number(a)]
         return bool(numeric) and all(is_integer(a) for a in numeric)
     return hint is int
 

@@ -20,6 +20,7 @@ from zoo.contract.params import (
     describe,
     did_you_mean,
     fields_of,
+    holds_estimator,
     is_integer,
 )
 from zoo.experiment.spec.forms import Form, Place, Section, Verify, bounds_of, plain_of, schema_of
@@ -111,7 +112,8 @@ _RANGE_WORDS = "a range ({choices: [...]} or {between: [low, high]})"
 class Domain:
     """What a parameter accepts.
 
-    ``anything`` is a domain of which nothing is known; ``schema`` its JSON Schema.
+    ``anything`` is a domain of which nothing is known, ``estimator`` one that holds an estimator;
+    ``schema`` is its JSON Schema.
     """
 
     accepts: Callable[[Any], bool]
@@ -119,6 +121,7 @@ class Domain:
     strings: tuple[str, ...] = ()
     integer: bool = False
     anything: bool = False
+    estimator: bool = False
     required: bool = False
     schema: Mapping[str, Any] = field(default_factory=dict)
 
@@ -143,6 +146,7 @@ def domains_of(cls: Any) -> dict[str, Domain]:
                 strings=tuple(choice_words(f.hint)),
                 integer=is_integer(f.hint),
                 anything=accepts(f.hint, _Nothing()),
+                estimator=holds_estimator(f.hint),
                 required=f.default is REQUIRED,
                 schema=schema_of(f.hint, {}),
             )
@@ -421,8 +425,8 @@ def read_value(domain: Domain, value: Any, place: Place) -> Any:
     if place.path[-1] == "cv" and Splitter.fits(value):
         return Splitter.read(value, place)
     # A parameter of this name holds an estimator, whatever else its domain lets pass.
-    holds_estimator = str(place.path[-1]).endswith("estimator") and value is not None
-    if domain.anything and holds_estimator and Item.fits(value):
+    named_so = domain.anything and str(place.path[-1]).endswith("estimator") and value is not None
+    if (domain.estimator or named_so) and Item.fits(value):
         return Item.read(value, place)
     if domain.accepts(value) or (isinstance(value, list) and domain.accepts(tuple(value))):
         # Where anything passes, a bare word stays a word.
