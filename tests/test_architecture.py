@@ -6,7 +6,7 @@ that break it (or only seem to), and on the package.
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -61,6 +61,7 @@ SIDEWAYS = {  # within one floor, in one direction
     ("conformance", "persist"),
 }
 HEAVY = ("torch", "skorch", "numba")
+LONGEST_OF_CONTRACT = 450  # lines of a file
 
 # Files without a test file of their own, and what tests them.
 UNTESTED: dict[str, str] = {
@@ -160,9 +161,11 @@ def package_sources() -> dict[str, str]:
 
 
 SOURCES = package_sources()
-MODULES = {
-    path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in SOURCES
-}
+
+
+def modules_of(sources: Iterable[str]) -> dict[str, str]:
+    """Name of a module -> its file."""
+    return {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in sources}
 
 
 def unit_of(path: str) -> str:
@@ -190,9 +193,10 @@ def holds_fields(path: str) -> bool:
 
 
 def nodes_run_on_import(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those inside functions."""
+    """All nodes but those inside functions and those for type checkers."""
     for child in ast.iter_child_nodes(tree):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for_checkers = isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not for_checkers:
             yield child
             yield from nodes_run_on_import(child)
 
@@ -288,10 +292,7 @@ def heavy_imports_below(path: str, sources: Mapping[str, str]) -> list[str]:
     """Nor does what it imports at its top: a card is read without torch and without numba."""
     if not is_leaf(path):
         return []
-    modules = {
-        file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file
-        for file in sources
-    }
+    modules = modules_of(sources)
     seen: set[str] = set()
     waiting = [(path, path)]
     complaints = []
@@ -476,6 +477,46 @@ def engines_that_see_the_estimator(path: str, source: str) -> list[str]:
     ]
 
 
+def files_of_the_contract_too_long(path: str, source: str) -> list[str]:
+    """What everybody builds on is read in one sitting, file by file."""
+    lines = source.count("\n")
+    if unit_of(path) != "contract" or lines <= LONGEST_OF_CONTRACT:
+        return []
+    return [f"{path}: has {lines} lines, {LONGEST_OF_CONTRACT} is the most; find the two things in it"]
+
+
+def modules_run_by(path: str, sources: Mapping[str, str]) -> set[str]:
+    """Files that run when this one is imported, but for those that run before it: its own packages."""
+    modules = modules_of(sources)
+    own_packages = {str(parent / "__init__.py") for parent in PurePosixPath(path).parents}
+    found = set()
+    for _, module, name in imported_modules(nodes_run_on_import(ast.parse(sources[path])), path):
+        within = f"{module}.{name}" in modules
+        parts = f"{module}.{name}".split(".") if within else module.split(".")
+        above = [modules.get(".".join(parts[:end])) for end in range(1, len(parts))]
+        named = modules.get(".".join(parts))
+        found |= {file for file in above if file and file not in own_packages}
+        found |= {named} - {None}
+    return found
+
+
+def circles_of_imports(sources: Mapping[str, str]) -> list[str]:
+    """No file is imported by what it imports, at any distance: either could be the first."""
+    run_by = {path: modules_run_by(path, sources) for path in sources}
+    complaints = {}
+    for path in sources:
+        ways = {path: (path,)}
+        waiting = [path]
+        for file in waiting:  # nearest first: the shortest circle is found
+            for below in sorted(run_by[file]):
+                if below == path:
+                    complaints.setdefault(frozenset(ways[file]), " -> ".join([*ways[file], path]))
+                elif below not in ways:
+                    ways[below] = (*ways[file], below)
+                    waiting.append(below)
+    return [f"{way} is a circle" for way in complaints.values()]
+
+
 RULES: tuple[Callable[[str, str], list[str]], ...] = (
     imports_against_the_floors,
     heavy_imports_at_the_top,
@@ -486,6 +527,7 @@ RULES: tuple[Callable[[str, str], list[str]], ...] = (
     subclasses_of_sklearn,
     more_than_leaves,
     engines_that_see_the_estimator,
+    files_of_the_contract_too_long,
 )
 
 # ------------------------------------------------------------------- each rule sees its offence
@@ -502,6 +544,7 @@ OFFENCES = [
     (more_than_leaves, "zoo/linear/solvers.py", "def _f(): ..."),
     (engines_that_see_the_estimator, "zoo/engines/x/step.py", "from zoo.contract.estimator import Steps"),
     (engines_that_see_the_estimator, "zoo/engines/x/a.py", "from zoo.contract import roles"),
+    (files_of_the_contract_too_long, "zoo/contract/inputs/pairs.py", "\n" * (LONGEST_OF_CONTRACT + 1)),
     # upwards, sideways, hidden in a function, relative, through the package
         (imports_against_the_floors, "zoo/engines/neural/trainer.py", "from zoo.linear.ridge import Ridge"),
     (imports_against_the_floors, "zoo/linear/ridge.py", "from zoo.svm.svc import SVC"),
@@ -572,6 +615,8 @@ OFFENCES = [
 ]
 
 FINE = [
+    (files_of_the_contract_too_long, "zoo/contract/inputs/pairs.py", "\n" * LONGEST_OF_CONTRACT),
+    (files_of_the_contract_too_long, "zoo/engines/trees/bins.py", "\n" * (LONGEST_OF_CONTRACT + 1)),
     (imports_against_the_floors, "zoo/engines/trees/bins.py", "from zoo.engines.trees import memory"),
     (imports_against_the_floors, "zoo/engines/layerwise/a.py", "from zoo.engines.diffusion import steps"),
     (more_than_leaves, "zoo/linear/ridge.py", "class Ridge(Regressor): ...\ndef _solve(): ..."),
@@ -610,14 +655,18 @@ FINE = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "path", "source"), OFFENCES)
+def shortened(value: object) -> str | None:
+    return value[:90] if isinstance(value, str) else None
+
+
+@pytest.mark.parametrize(("rule", "path", "source"), OFFENCES, ids=shortened)
 def test_offence_is_seen(rule, path, source):
     complaints = rule(path, source)
     assert complaints
     assert all(complaint.startswith(path) for complaint in complaints)
 
 
-@pytest.mark.parametrize(("rule", "path", "source"), FINE)
+@pytest.mark.parametrize(("rule", "path", "source"), FINE, ids=shortened)
 def test_what_is_allowed_passes(rule, path, source):
     assert rule(path, source) == []
 
@@ -645,6 +694,48 @@ def test_heavy_import_is_seen_at_any_distance():
     sources["zoo/mlp/a.py"] = "import zoo.mlp.b"
     sources["zoo/mlp/b.py"] = ""
     assert len(heavy_imports_below("zoo/mlp/a.py", sources)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "circle"),
+    [
+        ({"a.py": "from zoo import b", "b.py": "import zoo.a"}, "zoo/a.py -> zoo/b.py -> zoo/a.py"),
+        ({"a.py": "import zoo.a"}, "zoo/a.py -> zoo/a.py"),
+        (
+            {"a.py": "from zoo.b import x", "b.py": "class B:\n    from .c import y", "c.py": "import zoo.a"},
+            "zoo/a.py -> zoo/b.py -> zoo/c.py -> zoo/a.py",
+        ),
+        # A package runs before what is in it, whoever asks for that.
+        (
+            {"p/__init__.py": "import zoo.a", "p/x.py": "", "a.py": "from zoo.p.x import f"},
+            "zoo/p/__init__.py -> zoo/a.py -> zoo/p/__init__.py",
+        ),
+        (
+            {"p/__init__.py": "from zoo.p.x import f", "p/x.py": "from zoo.p import g"},
+            "zoo/p/__init__.py -> zoo/p/x.py -> zoo/p/__init__.py",
+        ),
+    ],
+)
+def test_circle_of_imports_is_seen(sources, circle):
+    assert circles_of_imports({f"zoo/{file}": text for file, text in sources.items()}) == [
+        f"{circle} is a circle"
+    ]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"a.py": "from zoo.b import x", "b.py": "def f():\n    import zoo.a"},
+        {"a.py": "import zoo.b\nimport zoo.c", "b.py": "import zoo.c", "c.py": ""},
+        {
+            "a.py": "import zoo.b",
+            "b.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import zoo.a",
+        },
+        {"p/__init__.py": "from zoo.p.x import f", "p/x.py": "from zoo.p import y", "p/y.py": ""},
+    ],
+)
+def test_what_is_no_circle_passes(sources):
+    assert circles_of_imports({f"zoo/{file}": text for file, text in sources.items()}) == []
 
 
 def test_missing_test_is_seen():
@@ -676,6 +767,10 @@ def test_package_keeps_the_rule(rule):
 def test_estimators_are_read_without_torch_and_numba():
     complaints = [c for path in SOURCES for c in heavy_imports_below(path, SOURCES)]
     assert not complaints, "\n".join(complaints)
+
+
+def test_no_circle_of_imports():
+    assert circles_of_imports(SOURCES) == []
 
 
 def test_tests_mirror_the_package():
