@@ -164,9 +164,12 @@ class Neural(Estimator, abstract=True):
         """Return a transform ``(X, y, w, generator) -> (X, y, w)`` of training batches, or None."""
         return None
 
-    def _work(self) -> float:
-        """Return the multiplications of one batch; one thread does small work faster than two."""
-        return float("inf")
+    def _parts(self) -> dict[str, Any] | None:
+        """Return a ``Part`` for each child of the module that learns by itself, or None.
+
+        The criterion is then a generator function, see ``zoo.engines.neural.parts``.
+        """
+        return None
 
     # -- learning -----------------------------------------------------------------------------------
 
@@ -184,48 +187,78 @@ class Neural(Estimator, abstract=True):
             X, y, w, val = self._set_aside(X, y, w)
         if val is not None:
             val = (self._inputs(val[0], val[1]), self._targets(val[0], val[1]), val[2])
-        net = self.net_
-        net.steps = steps
         if resume:
-            self._retune(net, val, steps)
+            self._retune(self.net_, val, steps)
         else:
-            net.set_params(callbacks=self._callbacks(val))
-        train = net.partial_fit if resume else net.fit
-        with threads_for(self._work()):
-            train(self._inputs(X, y), self._targets(X, y), sample_weight=w, val=val)
-        net.steps = None
+            self.net_.set_params(callbacks=self._callbacks(val))
+            self.net_.initialize()
+            self._pretrain(X, y, w, steps)
+        self._train(self.net_, self._inputs(X, y), self._targets(X, y), w, val, steps=steps)
         self._record()
+
+    def _pretrain(self, X: Any, y: Any, w: Any, steps: Steps) -> None:
+        """Train in earlier stages, of a first fit alone; by default there are none.
+
+        A stage is a net of its own on the same module: ``self._train(self._net_on(self.net_.module_,
+        criterion=...), inputs, targets, w, steps=steps, stage="pretraining")``.
+        """
+
+    def _train(
+        self,
+        net: Any,
+        inputs: Any,
+        targets: Any,
+        w: Any = None,
+        val: Any = None,
+        *,
+        steps: Steps,
+        stage: str = "epoch",
+    ) -> None:
+        """Train a net: one stage of the fit, ``net_`` in the last, another in an earlier one."""
+        last = net is self.net_
+        net.steps = lambda n, name: steps(n, stage, once=not last)
+        try:
+            net.partial_fit(inputs, targets, sample_weight=w, val=val)
+        finally:
+            net.steps = None
         if net.interrupted_:
             # After an epoch the weights are a true, if early, fit: an interrupt keeps them.
-            self._fitted_ = self.n_iter_ > 0
+            self._record()
+            self._fitted_ = last and self.n_iter_ > 0
             raise KeyboardInterrupt
 
     def _build_net(self, device: str) -> Any:
         import torch
-        from skorch.callbacks import PrintLog
 
         from zoo.engines.modules.blocks import seeded
 
         with seeded(self.seed_):
             module = self._module(**self.spec_)
         module = module.to(torch.float64 if self.dtype_ == np.float64 else torch.float32)
-        return self._trainer()(
-            module,
-            criterion=self._criterion(),
-            optimizer=self.optimizer,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            schedule=self.schedule,
-            gradient_clip=self.gradient_clip,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            augment=self._augment(),
-            precision="bf16" if self.precision == "bf16" else None,
-            device=device,
-            seed=self.seed_,
-            verbose=self.verbose,
-            callbacks__print_log=PrintLog() if self.verbose else None,
-        )
+        return self._net_on(module, device=device)
+
+    def _net_on(self, module: Any, **changes: Any) -> Any:
+        """Return a net that trains a module by this estimator's parameters, but for the changes."""
+        from skorch.callbacks import PrintLog
+
+        options: dict[str, Any] = {
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "weight_decay": self.weight_decay,
+            "schedule": self.schedule,
+            "gradient_clip": self.gradient_clip,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "precision": "bf16" if self.precision == "bf16" else None,
+            "device": resolve_device(self.device, self.dtype_),
+            "seed": self.seed_,
+            "verbose": self.verbose,
+            "callbacks__print_log": PrintLog() if self.verbose else None,
+        } | changes
+        options.setdefault("criterion", self._criterion())
+        options.setdefault("augment", self._augment())
+        options.setdefault("parts", self._parts())
+        return self._trainer()(module, **options)
 
     def _trainer(self) -> Any:
         """Return the class of the net."""
@@ -234,12 +267,12 @@ class Neural(Estimator, abstract=True):
         return Trainer
 
     def _callbacks(self, val: Any) -> list[Any]:
-        from skorch.callbacks import EarlyStopping
+        from zoo.engines.neural.parts import KeepBest
 
         callbacks = list(self.callbacks)
         if self.n_iter_no_change is not None:
             monitor, load_best = _watched(val)
-            stop = EarlyStopping(
+            stop = KeepBest(
                 monitor=monitor,
                 patience=self.n_iter_no_change,
                 threshold=self.tol,
@@ -255,11 +288,20 @@ class Neural(Estimator, abstract=True):
         callbacks = dict(net.callbacks_)
         schedule = callbacks.get("schedule")
         anew = schedule is None or not steps.one_pass or schedule.has_ended()
-        for group in net.optimizer_.param_groups:
-            group["weight_decay"] = self.weight_decay
-            # Within a schedule the rate has fallen already; what changes is its scale.
-            for name in {"lr", "initial_lr"} & group.keys():
-                group[name] = self.lr if anew else group[name] * (self.lr / net.lr)
+        recipes = self._parts()
+        if recipes is None:
+            old, new = [net], [self]
+        else:
+            old, new = [net.parts[name] for name in recipes], list(recipes.values())
+            net.parts = recipes
+        optimizers = [net.optimizer_] if recipes is None else net.optimizer_.optimizers
+        for optimizer, was, now in zip(optimizers, old, new, strict=True):
+            for group in optimizer.param_groups:
+                if now.weight_decay is not None:
+                    group["weight_decay"] = now.weight_decay
+                # Within a schedule the rate has fallen already; what changes is its scale.
+                for name in {"lr", "initial_lr"} & group.keys():
+                    group[name] = now.lr if anew else group[name] * (now.lr / was.lr)
         net.lr, net.weight_decay, net.max_epochs = self.lr, self.weight_decay, self.max_epochs
         if schedule is not None and anew:
             schedule.restart(net)
@@ -287,6 +329,8 @@ class Neural(Estimator, abstract=True):
         return pick(train, X), pick(train, y), pick(train, w), val
 
     def _record(self) -> None:
+        if not self.net_.initialized_:
+            return
         history = self.net_.history
         if history and "train_loss" not in history[-1]:
             history.pop()  # an epoch that was interrupted is none
@@ -306,8 +350,7 @@ class Neural(Estimator, abstract=True):
 
     def _forward(self, X: Any) -> np.ndarray:
         """Run the network on checked X and return its output as an array."""
-        with threads_for(self._work()):
-            output = self.net_.forward_batches(self._prepare(X))
+        output = self.net_.forward_batches(self._prepare(X))
         return output.float().cpu().numpy() if output.dtype.itemsize == 2 else output.cpu().numpy()
 
     # -- copies and files ------------------------------------------------------------------------------
@@ -322,6 +365,7 @@ class Neural(Estimator, abstract=True):
                 twin.net_ = copy.deepcopy(self.net_)
             finally:
                 self.net_.steps = steps
+            twin._record()
         return twin
 
     def __zoo_state__(self) -> dict[str, Any]:
@@ -336,6 +380,13 @@ class Neural(Estimator, abstract=True):
                 name: value.detach().cpu().numpy()
                 for name, value in net.module_.state_dict().items()
             }
+            slow = {name: part.slow for name, part in net.parts_.items() if part.slow is not None}
+            if slow:
+                state["slow_weights_"] = {
+                    f"{part}.{name}": value.detach().cpu().numpy()
+                    for part, module in slow.items()
+                    for name, value in module.state_dict().items()
+                }
         return state
 
     def __zoo_restore__(self, state: dict[str, Any]) -> None:
@@ -344,7 +395,7 @@ class Neural(Estimator, abstract=True):
 
         from zoo.engines.neural.rebuilding import demand_fit
 
-        weights = state.pop("weights_", None)
+        weights, slow = state.pop("weights_", None), state.pop("slow_weights_", {})
         self.__dict__.update(state)
         if weights is not None:
             demand_fit(lambda: self._module(**self.spec_), weights)
@@ -360,6 +411,12 @@ class Neural(Estimator, abstract=True):
             net.module_.load_state_dict(
                 {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
             )
+            for name, part in net.parts_.items():
+                if part.slow is not None:
+                    own = {n.removeprefix(f"{name}."): v for n, v in slow.items() if n.startswith(f"{name}.")}
+                    part.slow.load_state_dict(
+                        {n: torch.from_numpy(np.array(value)) for n, value in own.items()}
+                    )
             net.module_.eval()
             for name, callback in net.callbacks_:
                 if name == "schedule":  # its place in the schedule went with the optimizer's state

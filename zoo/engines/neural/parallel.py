@@ -51,6 +51,11 @@ class Share:
                 f"{type(net).__name__} has a training step of its own, which cannot be shared among "
                 "processes; fit it in one process."
             )
+        if net.parts is not None:
+            raise ValueError(
+                f"{type(net).__name__} trains several parts in turn, which cannot be shared among "
+                "processes; fit it in one process."
+            )
         tensors = [t.detach() for t in (*net.module_.parameters(), *net.module_.buffers())]
         device = tensors[0].device
         ends = torch.tensor([net.seed, -net.seed, n_rows, -n_rows], device=device)

@@ -6,7 +6,7 @@ matter of `zoo.engines.neural.step`, which `zoo.engines.neural.fast` may shorten
 method and notification that a user of skorch may rely on.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ from sklearn import get_config
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.metadata_routing import process_routing
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
-from skorch.dataset import get_len
+from skorch.dataset import get_len, unpack_data
 from skorch.history import History
 from skorch.utils import to_device, to_numpy
 from threadpoolctl import ThreadpoolController
@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from zoo.engines.modules import blocks
 from zoo.engines.neural import optim, parallel, schedules
 from zoo.engines.neural.fast import Fast
+from zoo.engines.neural.parts import Part, Together, attached, losses_of, step_over
 from zoo.engines.neural.rows import (
     Batches,
     Rows,
@@ -103,6 +104,10 @@ class Trainer(Step):
         Seed of the initialisation, of the order of the rows and of every noise draw.
     steps : callable or None
         ``steps(n, "epoch")`` gives the epochs to run; it may end early. Not kept in copies.
+    parts : mapping of str to Part, or None
+        Children of the module that learn side by side, each with an optimiser of its own; the
+        criterion gives their losses, see ``zoo.engines.neural.parts``. ``optimizer``, ``lr``,
+        ``weight_decay`` and ``gradient_clip`` are then those of the parts.
     augment : callable or None
         ``augment(X, y, w, generator) -> X, y, w``, applied to each training batch before the
         forward pass. y may become soft targets.
@@ -111,6 +116,9 @@ class Trainer(Step):
     callbacks, verbose, warm_start, iterator_train, ... :
         As in ``skorch.NeuralNet``. ``iterator_train__shuffle`` is True by default.
     """
+
+    # Pickled together with the module whose children they hold.
+    cuda_dependent_attributes_ = ["parts_"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -128,6 +136,7 @@ class Trainer(Step):
         seed: int = 0,
         steps: Callable[[int, str], Iterable[Any]] | None = None,
         augment: Callable[..., Any] | None = None,
+        parts: Mapping[str, Part] | None = None,
         iterator_train: Any = Batches,
         iterator_valid: Any = Batches,
         dataset: Any = Rows,
@@ -143,6 +152,8 @@ class Trainer(Step):
         self.seed = seed
         self.steps = steps
         self.augment = augment
+        self.parts = parts
+        self.parts_: dict[str, Part] = {}
         self.fast_ = Fast()
         super().__init__(
             module,
@@ -170,6 +181,10 @@ class Trainer(Step):
             ("valid_loss", LossScoring(name="valid_loss")),
             ("print_log", PrintLog()),
         ]
+        for part in self.parts or {}:
+            for prefix in ("train", "valid"):
+                name = f"{prefix}_{part}_loss"
+                defaults.append((name, LossScoring(name=name, on_train=prefix == "train")))
         if self.schedule is not None:
             defaults.append(("schedule", schedules.schedule_callback(self.schedule)))
         return defaults
@@ -230,7 +245,11 @@ class Trainer(Step):
             setattr(self, name + "_", component)
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "Trainer":
-        """Build the optimiser, by name or by class."""
+        """Build the optimiser, by name or by class, or those of the parts."""
+        if self.parts is not None:
+            self.parts_ = attached(self.parts, self.module_)
+            self.optimizer_ = Together(self.parts_)
+            return self
         args, options = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
         if self.weight_decay is not None:
             options.setdefault("weight_decay", self.weight_decay)
@@ -355,6 +374,9 @@ class Trainer(Step):
         if epochs is not None:
             fit_params["epochs"] = epochs
         self.interrupted_ = False
+        # Another net may have trained the module meanwhile, and bound it to its own generator.
+        for component in self._components([*self._modules, *self._criteria]):
+            blocks.bind_generator(component, self.noise_generator_)
         self.notify("on_train_begin", X=X, y=y)
         try:
             with self._threads(X):
@@ -451,6 +473,8 @@ class Trainer(Step):
                 loss_name: step["loss"].item(),
                 size_name: row_count(batch[0] if isinstance(batch, (tuple, list)) else batch),
             }
+            for name, loss in step.get("losses", {}).items():
+                seen[f"{prefix}_{name}_loss"] = loss.item()
             w = getattr(batch, "w", None)
             if w is not None:
                 seen[weight_name] = w.sum().item()
@@ -503,6 +527,9 @@ class Trainer(Step):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute gradients and update; without a closure where nothing asks for one."""
+        if self.parts is not None:
+            self._set_training(True)
+            return step_over(self, self._training_rows(batch))
         if self.fast_.direct:
             return self.fast_.train_step(self, batch, fit_params)
         step: dict[str, Tensor] = super().train_step(batch, **fit_params)
@@ -515,6 +542,14 @@ class Trainer(Step):
             return super().train_step_single(batch, **fit_params)
         alone = super().train_step_single
         return share.step(self, batch, lambda mine: alone(mine, **fit_params))
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Compute output and loss of one batch in evaluation mode."""
+        if self.parts is None:
+            return super().validation_step(batch, **fit_params)
+        self._set_training(False)
+        with torch.no_grad():
+            return losses_of(self, (*unpack_data(batch), getattr(batch, "w", None)))
 
     def _clip(self, largest: float, named_parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
         """Bring the norm of the gradient down to ``gradient_clip``."""
