@@ -550,22 +550,6 @@ def test_softmax_is_stable():
 # -- steps ----------------------------------------------------------------------------------------
 
 
-class Silent:
-    """An estimator without callbacks."""
-
-
-def test_steps_without_callbacks_are_a_range():
-    assert Steps(Silent(), None, None)(3) == range(3)
-    endless = Steps(Silent(), None, None)(None)
-    assert [next(iter(endless)) for _ in range(3)] == [0, 1, 2]
-
-
-def test_partial_fit_is_limited_to_one_step_but_not_inside():
-    steps = Steps(Silent(), None, None, limit=1)
-    assert list(steps(7)) == [0]
-    assert list(steps(None)) == [0]
-
-
 @pytest.mark.parametrize(
     ("params", "began"),
     [
@@ -604,20 +588,6 @@ def test_fit_without_steps_tells_its_beginning_and_end():
     recorder = Recorder()
     LeastSquares().set_callbacks(recorder).fit(X, Y)
     assert (recorder.began, recorder.ended) == (["fit"], ["fit"])
-
-
-def test_second_top_level_loop_is_refused():
-    class Twice(Regressor):
-        """Loop twice."""
-
-        def _learn(self, X: Any, y: Any, steps: Any) -> None:
-            for _ in steps(2):
-                pass
-            for _ in steps(2):
-                pass
-
-    with pytest.raises(RuntimeError, match=r"Twice._learn opens a second top-level loop; nest"):
-        Twice().set_callbacks(Recorder()).fit(X, Y)
 
 
 def test_callback_gets_data_weights_and_a_true_snapshot():

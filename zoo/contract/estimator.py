@@ -262,7 +262,7 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
             data = self._check_training(X, y, sample_weight, resume=resume, classes=classes)
             if "val" in self.learns:
                 data["val"] = self._check_validation(*val)
-            steps = Steps(self, X, y, sample_weight, limit=1 if partial else None)
+            steps = Steps(self, X, y, sample_weight, limit=1 if partial else None, resume=resume)
             data.update(resume=resume, steps=steps)
             self._learn(**{name: data[name] for name in self.learns})
             steps.finish()

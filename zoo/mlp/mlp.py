@@ -1,6 +1,5 @@
 """Multi-layer perceptrons."""
 
-from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -67,9 +66,6 @@ class MLP(Neural, abstract=True):
     @staticmethod
     def _module(**spec: Any) -> Any:
         return perceptron(**spec)
-
-    def _work(self) -> float:
-        return self.batch_size * sum(a * b for a, b in pairwise(self.spec_["sizes"]))
 
 
 class MLPClassifier(MLP, NeuralClassifier):

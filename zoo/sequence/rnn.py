@@ -106,9 +106,6 @@ class RNN(OnSeries, abstract=True):
 
         return Recurrent(**spec)
 
-    def _work(self) -> float:
-        return float(self.batch_size * self.hidden_size * (self.hidden_size + self.n_channels_in_))
-
 
 class RNNClassifier(RNN, SeriesClassifier):
     r"""Classify series by a recurrent network.

@@ -145,7 +145,3 @@ class GPT(LanguageModel):
         from zoo.engines.language.decoder import Crop
 
         return Crop(self.spec_["block_size"])
-
-    def _work_of_token(self) -> float:
-        s = self.spec_
-        return float((12 * s["n_layers"] * s["width"] + s["n_tokens"]) * s["width"])

@@ -134,10 +134,6 @@ class ConvNet(Neural, abstract=True):
         transforms = [transform(*options) for on, transform, options in chosen if on]
         return augment.Compose(*transforms) if transforms else None
 
-    def _work(self) -> float:
-        C, H, W = self.image_shape_
-        return float(self.batch_size * H * W * self.kernel_size**2 * C * self.filters[0])
-
 
 def _channel_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of each channel, without a float copy of all the images."""

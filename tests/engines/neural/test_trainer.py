@@ -28,7 +28,8 @@ from torch.optim.lr_scheduler import CyclicLR, ExponentialLR, ReduceLROnPlateau,
 from torch.utils.data import DataLoader
 
 from zoo.engines.modules import blocks
-from zoo.engines.neural import augment, optim, trainer
+from zoo.engines.neural import augment, optim
+from zoo.engines.neural import threads as threads_
 from zoo.engines.neural.trainer import Trainer
 
 N, D, K = 150, 6, 3
@@ -1170,7 +1171,7 @@ def test_small_networks_train_in_one_thread_and_nothing_else_is_changed(serial, 
             threads.append(torch.get_num_threads())
             return super().forward(X)
 
-    monkeypatch.setattr(trainer, "SERIAL_PRODUCT", 2**25 if serial else 1)
+    monkeypatch.setattr(threads_, "SERIAL_PRODUCT", 2**25 if serial else 1)
     before = torch.get_num_threads()
     Trainer(build(Watching), nn.CrossEntropyLoss, max_epochs=1).fit(*data)
     assert set(threads) == {1 if serial else before}

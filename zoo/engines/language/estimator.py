@@ -13,7 +13,7 @@ from zoo.contract.roles import Sampler, Transformer
 from zoo.contract.steps import Steps
 from zoo.engines.language import tokens as _tokens
 from zoo.engines.language import windows
-from zoo.engines.neural.estimator import Neural, threads_for
+from zoo.engines.neural.estimator import Neural
 
 TextSchedule = Literal[
     "warm_up_cosine", "step", "plateau", "exponential", "cosine", "warm_restarts", "noam"
@@ -154,12 +154,13 @@ class LanguageModel(Sampler, Transformer, Tokenized, abstract=True):
         stream = windows.stream_of(self.tokenizer_, X)
         return windows.blocks_of_stream(stream, self.spec_["block_size"])[1]
 
-    def _work_of_token(self) -> float:
-        """Return the multiplications that one token costs."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what a token costs")
+    def _threads(self, n_rows: int | None = None, length: int | None = None) -> Any:
+        from zoo.engines.neural import threads
 
-    def _work(self) -> float:
-        return float(self.batch_size * self.spec_["block_size"] * self._work_of_token())
+        row = threads.Row((length or self.spec_["block_size"],), tokens=True)
+        module = self.net_.module_
+        device = next(module.parameters()).device
+        return threads.for_work([module], row, n_rows or self.batch_size, device)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class LanguageModel(Sampler, Transformer, Tokenized, abstract=True):
 
         documents, decoder = self._tokens(X), self._decoder()
         total = np.zeros(len(X))
-        with threads_for(self._work()):
+        with self._threads():
             for d, _, nats in decoding.read(decoder, documents, decoding.surprise(decoder)):
                 total[d] -= nats.sum(dtype=np.float64)
         if _tokens.UNKNOWN in self.tokenizer_.hidden:
@@ -193,7 +194,7 @@ class LanguageModel(Sampler, Transformer, Tokenized, abstract=True):
 
         documents = self._tokens(X)
         total = np.zeros((len(X), self.n_features_out_))
-        with threads_for(self._work()):
+        with self._threads():
             for d, _, states in decoding.read(self._decoder(), documents, lambda h, y: h):
                 total[d] += states.sum(axis=0, dtype=np.float64)
         count = np.array([len(tokens) - 1 for tokens in documents])
@@ -280,7 +281,7 @@ class LanguageModel(Sampler, Transformer, Tokenized, abstract=True):
         from zoo.engines.language import decoding
 
         prompts = [tokens[:-1] for tokens in self._tokens(texts)]
-        with threads_for(len(texts) * self._work_of_token()):
+        with self._threads(len(texts), length=1):
             written = decoding.write(
                 self._decoder(), prompts, n, lambda: draws.uniform(len(texts)),
                 temperature=float(temperature), top_k=top_k, top_p=float(top_p),

@@ -20,7 +20,7 @@ from zoo.contract.params import (
 from zoo.contract.roles import Classifier
 from zoo.engines.devices import resolve_device
 from zoo.engines.diffusion import schedules as diffusion
-from zoo.engines.neural.estimator import Neural, location_scale, threads_for
+from zoo.engines.neural.estimator import Neural, location_scale
 
 ROWS_AT_ONCE = 4096
 
@@ -96,10 +96,6 @@ class LayeredClassifier(LocallyTrained, abstract=True):
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         return self._forward(X)
-
-    def _work(self) -> float:
-        width = max(self.hidden_layer_sizes)
-        return float(self.batch_size * width * max(width, self.n_features_in_))
 
 
 class NoProp(LocallyTrained, abstract=True):
@@ -257,7 +253,7 @@ class NoProp(LocallyTrained, abstract=True):
             for name, value in options.items()
         }  # fmt: skip
         rows, parts = as_column(X), []
-        with torch.inference_mode(), threads_for(self._work()):
+        with torch.inference_mode(), self.net_._threads(X, min(len(X), ROWS_AT_ONCE)):
             for start in range(0, len(X), ROWS_AT_ONCE):
                 x = gather(rows, slice(start, start + ROWS_AT_ONCE)).to(weight.device, weight.dtype)
                 out = getattr(module, method)(x, **options)
@@ -451,7 +447,3 @@ class DiscreteNoProp(NoProp, abstract=True):
         steps = len(self.spec_["abar"]) - 1
         starts, noise = self._noise(int(self.n_samples), steps, quiet)
         return {"sampler": self.sampler, "starts": starts, "noise": noise}
-
-    def _work(self) -> float:
-        rows = float(self.batch_size * self.width)
-        return rows * self.n_blocks * (6 * self.width + self.n_features_in_)

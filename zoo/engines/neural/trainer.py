@@ -8,7 +8,6 @@ method and notification that a user of skorch may rely on.
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,14 @@ from sklearn import get_config
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.metadata_routing import process_routing
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
-from skorch.dataset import get_len, unpack_data
+from skorch.dataset import Dataset, get_len, unpack_data
 from skorch.history import History
 from skorch.utils import to_device, to_numpy
-from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from zoo.engines.modules import blocks
-from zoo.engines.neural import optim, parallel, schedules
+from zoo.engines.neural import optim, parallel, schedules, threads
 from zoo.engines.neural.fast import Fast
 from zoo.engines.neural.parts import Part, Together, attached, losses_of, step_over
 from zoo.engines.neural.rows import (
@@ -37,16 +35,12 @@ from zoo.engines.neural.rows import (
     row_count,
     take,
 )
-from zoo.engines.neural.step import NO_CONTEXT, Step
+from zoo.engines.neural.step import Step
 
 __all__ = ["ClassifierTrainer", "Trainer"]
 
 # Rows in a block of forward_batches are chosen so that a block holds about this many inputs.
 FORWARD_ITEMS = 2**18
-# A network none of whose products has more multiplications than this is trained in one thread:
-# they take less than half a millisecond, and where another process uses the other cores, waiting
-# for a second thread can take a hundred times that.
-SERIAL_PRODUCT = 2**25
 # The noise of the network and the order of the rows come from two streams of one seed.
 NOISE_STREAM = 0x9E3779B9
 
@@ -606,7 +600,7 @@ class Trainer(Step):
             items = sum(max(1, int(np.prod(part.shape[1:]))) for part in parts)
             batch_size = max(FORWARD_ITEMS // items, self.batch_size, 1)
         outputs = []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._threads(parts[0], min(n, batch_size)):
             for start in range(0, n, batch_size):
                 rows = slice(start, start + batch_size)
                 batch = assemble(keys, [gather(part, rows) for part in parts])
@@ -619,23 +613,13 @@ class Trainer(Step):
 
     # --- small parts ------------------------------------------------------------------------
 
-    def _threads(self, X: Any) -> AbstractContextManager[Any]:
-        """Keep a fit of a small network to one OpenMP thread; other threads are not concerned."""
-        if self.device is not None and torch.device(self.device).type != "cpu":
-            return NO_CONTEXT
-        if isinstance(X, IterableDataset):
-            return NO_CONTEXT
-        rows = self.batch_size if self.batch_size > 0 else get_len(X)
-        for module in self._components(self._modules):
-            for m in module.modules():
-                # Weights of a convolution are used at every place; how many is not known here.
-                if isinstance(m, nn.modules.conv._ConvNd):
-                    return NO_CONTEXT
-                for p in m.parameters(recurse=False):
-                    if p.numel() * min(rows, get_len(X)) > SERIAL_PRODUCT:
-                        return NO_CONTEXT
-        context: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="openmp")
-        return context
+    def _threads(self, X: Any, n_rows: int | None = None) -> AbstractContextManager[Any]:
+        """Return the threads that are worth waking for batches of X, or of ``n_rows`` rows."""
+        if n_rows is None:
+            whole = self.batch_size <= 0 or isinstance(X, IterableDataset)
+            n_rows = self.batch_size if not whole else 1 if isinstance(X, IterableDataset) else get_len(X)
+            X = X.X if isinstance(X, Dataset) else X
+        return threads.for_work(self._components(self._modules), threads.Row.of(X), n_rows, self.device)
 
     def _unchanged(self, *names: str) -> bool:
         """Whether no subclass and no instance replaced these methods."""
@@ -745,11 +729,3 @@ def _known_quiet(module: nn.Module) -> bool:
 
 class _Stop(KeyboardInterrupt):
     """A callback asks for the end of the training."""
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    """Find the thread pools of this process; torch's is there once torch is imported."""
-    return ThreadpoolController()
-
-
