@@ -24,6 +24,7 @@ from .noprop.hybrid import NoPropHybridClassifier as NoPropHybridClassifier
 from .noprop.local_loss import LocalLossClassifier as LocalLossClassifier
 from .noprop.target_activation import TargetActivationClassifier as TargetActivationClassifier
 from .noprop.target_activation import TargetActivationRegressor as TargetActivationRegressor
+from .persist import Checkpoint as Checkpoint
 from .persist import ZooFileError as ZooFileError
 from .persist import load as load
 from .persist import save as save

@@ -27,7 +27,7 @@ FAMILIES = (
 ABOVE: tuple[str, ...] = ()
 # Public names that are no estimators, by the module that defines them.
 FUNCTIONS = {
-    "persist": ("ZooFileError", "load", "save"),
+    "persist": ("Checkpoint", "ZooFileError", "load", "save"),
     "registry": ("all_estimators", "card", "matching"),
     "search": ("leaderboard",),
     "experiment": ("run",),

@@ -56,8 +56,9 @@ from zoo.persist._format import (
 from zoo.persist._reading import Reader, checked_header, warn_of_version, writer_of
 from zoo.persist._trust import is_estimator
 from zoo.persist._writing import Writer, to_skops, versions, write_zip
+from zoo.persist.checkpoint import Checkpoint
 
-__all__ = ["ZooFileError", "load", "needs_trust", "save"]
+__all__ = ["Checkpoint", "ZooFileError", "load", "needs_trust", "save"]
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:

@@ -38,10 +38,10 @@ class LocalTrainer(Trainer):
         self.optimizer_.step()
         return step
 
-    def _threads(self, X: Any) -> AbstractContextManager[Any]:
+    def _threads(self, X: Any, n_rows: int | None = None) -> AbstractContextManager[Any]:
         """Keep to one thread where the step is compiled: around it there is little work to share."""
-        if not getattr(self.module_, "compiled_step", False):
-            return super()._threads(X)
+        if n_rows is not None or not getattr(self.module_, "compiled_step", False):
+            return super()._threads(X, n_rows)
         one: AbstractContextManager[Any] = ThreadpoolController().limit(limits=1)
         return one
 

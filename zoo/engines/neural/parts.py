@@ -138,7 +138,8 @@ class Part:
     def follow(self, keep: float = 0.0) -> None:
         """Move the slow copy to ``keep`` times itself and 1 - ``keep`` times the module."""
         assert self.slow is not None
-        slow, fast = list(self.slow.parameters()), list(self.module.parameters())
+        slow: list[Tensor] = list(self.slow.parameters())
+        fast: list[Tensor] = list(self.module.parameters())
         if keep:
             torch._foreach_lerp_(slow, fast, 1 - keep)
         else:

@@ -92,8 +92,8 @@ def largest_product(module: nn.Module, row: Row, n_rows: int) -> int:
             places = places * step if m.transposed else max(1, places // step)
             weights *= places
         elif isinstance(m, _POOLING) and places:
-            step = math.prod(m.stride) if isinstance(m.stride, tuple) else m.stride ** (len(row.shape) - 1)
-            places = max(1, places // step)
+            stride = m.stride if isinstance(m.stride, tuple) else (m.stride,) * (len(row.shape) - 1)
+            places = max(1, places // math.prod(stride))
         elif isinstance(m, nn.Embedding):
             weights = 0  # looked up, not multiplied
         elif row.tokens:

@@ -111,6 +111,8 @@ class Trainer(Step):
         As in ``skorch.NeuralNet``. ``iterator_train__shuffle`` is True by default.
     """
 
+    optimizer_: Any
+
     # Pickled together with the module whose children they hold.
     cuda_dependent_attributes_ = ["parts_"]  # noqa: RUF012
 
