@@ -68,7 +68,6 @@ UNTESTED: dict[str, str] = {
     "zoo/contract/shapes.py": "names for type checkers",
     "zoo/contract/docstrings.py": "by tests/contract/test_cards.py",
     "zoo/contract/draws.py": "by tests/contract/test_estimator.py",
-    "zoo/contract/steps.py": "by tests/contract/test_estimator.py",
     "zoo/contract/inputs/images.py": "by tests/contract/inputs/test_inputs.py and test_either.py",
     "zoo/contract/inputs/input.py": "by tests/contract/inputs/test_inputs.py and test_either.py",
     "zoo/contract/inputs/pairs.py": "by tests/contract/inputs/test_inputs.py and test_either.py",

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zoo.contract.estimator import Regressor, Steps
+from zoo.contract.roles import Regressor
+from zoo.contract.steps import Steps
 
 X = np.arange(8.0)[:, None]
 Y = X[:, 0]

@@ -81,11 +81,10 @@ class OneClassSVM(Detector, KernelMachine):
         start = spread(kernel, hi, float(self.nu * hi.sum()))
         self.n_iter_ = 0
         self._publish(X, start * unit, 0.0)
-        watched = bool(getattr(self, "_skl_callbacks", None))
         ticks = iter(steps(None, "thousand steps"))
 
         def pause(n_iter: int, gap: float, u: Any, F: Any) -> bool:
-            if u is not None and watched:
+            if u is not None and steps.watched:
                 self.n_iter_ = n_iter
                 self._publish(X, u * unit, self.offset_)
             return next(ticks, None) is None

@@ -100,12 +100,11 @@ class SVC(Classifier, KernelMachine):
         self.n_iter_ = np.zeros(len(pairs), dtype=np.int32)
         self._publish(X, rows, duals)
         if len(pairs) == 1:
-            watched = bool(getattr(self, "_skl_callbacks", None))
             ticks = iter(steps(None, "thousand steps"))
 
             def pause(n_iter: int, gap: float, u: Any, F: Any) -> bool:
                 # until rows are dropped the state is whole, and a callback may look at it
-                if u is not None and watched:
+                if u is not None and steps.watched:
                     self.n_iter_[0], duals[0, 1] = n_iter, u[np.concatenate(rows)]
                     self._publish(X, rows, duals)
                 return next(ticks, None) is None

@@ -81,11 +81,10 @@ class SVR(Regressor, KernelMachine):
         price = np.full(len(y), float(self.C)) if w is None else self.C * np.asarray(w, np.float64)
         self.n_iter_ = 0
         self._publish(X, np.zeros(len(y)), 0.0)
-        watched = bool(getattr(self, "_skl_callbacks", None))
         ticks = iter(steps(None, "thousand steps"))
 
         def pause(n_iter: int, gap: float, u: Any, F: Any) -> bool:
-            if u is not None and watched:
+            if u is not None and steps.watched:
                 self.n_iter_ = n_iter
                 self._publish(X, u, float(self.intercept_[0]))
             return next(ticks, None) is None

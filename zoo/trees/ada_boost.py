@@ -223,7 +223,7 @@ class AdaBoostClassifier(Trees, Classifier):
                 def keep(alpha: float) -> None:
                     tree.value[:] *= alpha
                     trees.append(tree)
-                    if self._is_watched():
+                    if steps.watched:
                         flush()
 
                 return h, keep

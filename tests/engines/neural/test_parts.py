@@ -27,8 +27,12 @@ def small(**options):
 
 
 def state(model):
-    found = {k: v.clone() for k, v in model.net_.module_.state_dict().items()}
-    slow = model.net_.parts_["generator"].slow.state_dict()
+    return state_of(model.net_)
+
+
+def state_of(net):
+    found = {k: v.clone() for k, v in net.module_.state_dict().items()}
+    slow = net.parts_["generator"].slow.state_dict()
     return found | {f"slow.{k}": v.clone() for k, v in slow.items()}
 
 
@@ -168,8 +172,7 @@ def test_the_best_epoch_of_all_parts_is_kept():
 
     class Watches(Callback):
         def on_epoch_end(self, net, **kwargs):
-            seen.append({k: v.clone() for k, v in net.module_.state_dict().items()}
-                        | {f"slow.{k}": v.clone() for k, v in net.parts_["generator"].slow.state_dict().items()})
+            seen.append(state_of(net))
 
     model = small(max_epochs=30, n_iter_no_change=3, lr=0.05, callbacks=[Watches()])
     model.fit(X[:200], X_val=X[200:])

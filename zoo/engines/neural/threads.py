@@ -92,7 +92,9 @@ def largest_product(module: nn.Module, row: Row, n_rows: int) -> int:
             places = places * step if m.transposed else max(1, places // step)
             weights *= places
         elif isinstance(m, _POOLING) and places:
-            stride = m.stride if isinstance(m.stride, tuple) else (m.stride,) * (len(row.shape) - 1)
+            stride: Any = m.stride
+            if not isinstance(stride, tuple):
+                stride = (stride,) * (len(row.shape) - 1)
             places = max(1, places // math.prod(stride))
         elif isinstance(m, nn.Embedding):
             weights = 0  # looked up, not multiplied

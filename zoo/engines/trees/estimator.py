@@ -190,10 +190,6 @@ class Trees(Estimator, abstract=True):
             )
         return n - done
 
-    def _is_watched(self) -> bool:
-        """Tell whether a callback looks at the model after each step."""
-        return bool(getattr(self, "_skl_callbacks", None))
-
 
 class Growing(Trees, abstract=True):
     """Grow trees that lower an impurity, until nothing is left to part."""
@@ -528,17 +524,24 @@ class Forest(Growing, abstract=True):
 
         appender = model.Appender(self.model_, self.dtype_)
         shares: list[np.ndarray] = []
+        earlier = self.feature_importances_, self.seeds_, self.n_drawn_
+
+        def keep(grown: Any) -> None:
+            self.model_ = grown
+            self.feature_importances_ = forest.mean_with(earlier[0], done, shares)
+            self.seeds_ = np.concatenate([earlier[1], seeds[: len(shares)]]).astype(np.int64)
+            self.n_drawn_ = np.append(earlier[2], np.full(len(shares), m))
+
         trees = forest.in_turn(one, seeds, min(cores(self.n_jobs), max(1, len(seeds))))
         for _ in steps(len(seeds), "tree"):
             tree = next(trees)
             shares.append(forest.fall_by_column([tree], p))
             # Gain and counts of millions of nodes are let go: only weight is asked for later.
             appender.add(tree._replace(gain=np.empty(0), count=np.empty(0)))
+            if steps.watched:
+                keep(appender.so_far())
         trees.close()
-        self.feature_importances_ = forest.mean_with(self.feature_importances_, done, shares)
-        self.model_ = appender.model()
-        self.seeds_ = np.concatenate([self.seeds_, seeds[: len(shares)]]).astype(np.int64)
-        self.n_drawn_ = np.append(self.n_drawn_, np.full(len(shares), m))
+        keep(appender.model())
         if self.oob_score:
             self._set_oob(X, y, self._out_of_bag(X), w)
 
@@ -771,7 +774,7 @@ class Boosting(Trees, abstract=True):
                 rounds.add()
                 if watch is not None:
                     watch.add(rounds.last())
-                if self._is_watched():
+                if steps.watched:
                     self._keep(rounds, watch)
                 if watch is not None and watch.says_stop():
                     break

@@ -119,6 +119,10 @@ class Appender:
             a[begin:end] = new
             self.used[name] = end
 
+    def so_far(self):
+        """Return a model of the trees that are there; more may be added."""
+        return {name: a[: self.used[name]].copy() for name, a in self.arrays.items()}
+
     def model(self):
         """Return the model; nothing can be added after that."""
         for name, a in self.arrays.items():
