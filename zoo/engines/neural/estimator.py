@@ -8,8 +8,6 @@ seeding, warm start and persistence are here. torch is imported when a fit begin
 
 import copy
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -421,26 +419,6 @@ class Neural(Estimator, abstract=True):
             for name, callback in net.callbacks_:
                 if name == "schedule":  # its place in the schedule went with the optimizer's state
                     callback.restart(net)
-
-
-# Waking a second thread costs more than this many multiplications do.
-SMALL_WORK = 1e7
-
-
-@contextmanager
-def threads_for(work: float) -> Iterator[None]:
-    """Run small work on one torch thread, and set the number back afterwards."""
-    import torch
-
-    before = torch.get_num_threads()
-    if work > SMALL_WORK or before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _can_be_split(y: Any, held: int) -> bool:
