@@ -125,3 +125,14 @@ def test_stages_importances_and_shapley_values(k, learner):
         np.testing.assert_allclose(e.values.sum(axis=1) + e.base, m.decision_function(X[:20]), atol=1e-9)
     else:
         assert not hasattr(m, "shap_values")
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_stages_end_in_what_the_model_says(k):
+    X, y = make_classification(200, 6, n_informative=4, n_classes=k, random_state=0)
+    m = AdaBoostClassifier(n_estimators=5).fit(X, y)
+    for name in ("predict", "predict_proba", "decision_function"):
+        stages = list(getattr(m, f"staged_{name}")(X))
+        assert len(stages) == 5
+        np.testing.assert_allclose(stages[-1], getattr(m, name)(X), rtol=1e-12)
+    assert list(m.staged_score(X, y))[-1] == m.score(X, y)

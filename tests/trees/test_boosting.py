@@ -383,3 +383,26 @@ def test_a_split_that_gains_no_more_than_gamma_is_refused():
     X = np.repeat([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 12, axis=0)
     m = BoostingClassifier(n_estimators=3).fit(X, np.repeat([0, 1, 1, 0], 12))
     assert (m.model_["feature"] < 0).all()
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("loss", ["log_loss", "own"])
+def test_stages_end_in_what_the_model_says(k, loss):
+    X, y = make_classification(200, 6, n_informative=4, n_classes=k, random_state=0)
+    own = Logistic() if k == 2 else Softmax()
+    m = BoostingClassifier(n_estimators=4, loss=loss if loss == "log_loss" else own).fit(X, y)
+    for name in ("predict", "predict_proba", "decision_function"):
+        stages = list(getattr(m, f"staged_{name}")(X))
+        assert len(stages) == 4
+        np.testing.assert_allclose(stages[-1], getattr(m, name)(X), rtol=1e-12)
+        assert np.shape(stages[0]) == np.shape(stages[-1])
+    scores = list(m.staged_score(X, y))
+    assert scores[-1] == m.score(X, y)
+    assert scores[0] < scores[-1]
+
+
+def test_stages_of_regression_are_scored():
+    X, y = make_friedman1(200, random_state=0)
+    w = np.random.RandomState(0).uniform(0.5, 2, 200)
+    m = BoostingRegressor(n_estimators=4).fit(X, y)
+    assert list(m.staged_score(X, y, w))[-1] == m.score(X, y, w)

@@ -1,5 +1,8 @@
 """Trees, forests and boosting."""
 
+from zoo.engines.trees.drawing import export_text as export_text
+from zoo.engines.trees.drawing import plot_tree as plot_tree
+
 
 def warmup() -> None:
     """Compile what the family needs, now rather than at the first fit.

@@ -7,8 +7,10 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils.validation import has_fit_parameter
 
 from zoo.contract.declaring import field
+from zoo.contract.logits import softmax
 from zoo.contract.params import Fixed, Interval, Jobs, Method, Positive, Search, Seed
 from zoo.contract.roles import Classifier
+from zoo.contract.targets import Labels, Target
 from zoo.engines.trees.checks import demand
 from zoo.engines.trees.columns import find_categories
 from zoo.engines.trees.estimator import Categories, Trees
@@ -85,6 +87,7 @@ class AdaBoostClassifier(Trees, Classifier):
     True
     """
 
+    target: ClassVar[Target] = Labels()
     learned: ClassVar[tuple[str, ...]] = ("estimator_weights_", "estimator_errors_")
 
     estimator: Method | None = field(default=None, kw_only=False)
@@ -106,7 +109,10 @@ class AdaBoostClassifier(Trees, Classifier):
         self.estimators_: list[Any] = []
         self.codes_: list[np.ndarray] = []
         self.estimator_weights_, self.estimator_errors_ = np.empty(0), np.empty(0)
-        if self.estimator is not None:
+        if len(self.classes_) == 1:
+            # There is nothing to vote on.
+            self.codes_ = [np.empty(0)] * X.shape[1]
+        elif self.estimator is not None:
             self._vote(y, w, steps, self._any_learner(X, y))
         elif len(self.classes_) == 2:
             self._grow_pairs(X, y, w, steps)
@@ -254,11 +260,13 @@ class AdaBoostClassifier(Trees, Classifier):
         trees, k = len(self.model_["root"]), self._n_outputs()
         demand(self.model_["value"].shape[1:] == (() if k == 1 else (k,)), f"leaves do not hold {k} numbers")
         each = trees == np.size(self.estimator_weights_) == np.size(self.estimator_errors_)
-        demand(trees > 0 and each, "votes are not one a tree")
+        demand(each and (trees > 0 or k == len(self.classes_) == 1), "votes are not one a tree")
 
     def _votes(self, X: Any, first: int, last: int) -> np.ndarray:
         """Return what the learners first .. last - 1 add to the scores, (n,) or (n, k)."""
         k = len(self.classes_)
+        if k == 1:
+            return np.zeros((len(X), 1))
         if self.estimators_:
             s = np.zeros((len(X), k))
             for m in range(first, last):
@@ -272,14 +280,29 @@ class AdaBoostClassifier(Trees, Classifier):
     def _scores(self, X: Any) -> np.ndarray:
         return self._votes(X, 0, len(self.estimator_weights_)).astype(self.dtype_)
 
-    def staged_predict(self, X: Any) -> Any:
-        """Give the predicted classes after each round."""
+    def staged_decision_function(self, X: Any) -> Any:
+        """Give the scores after each round."""
         X = self._checked(X)
         s = self._votes(X, 0, 0)
         for m in range(len(self.estimator_weights_)):
-            s += self._votes(X, m, m + 1)
-            chosen = (s > 0).astype(int) if s.ndim == 1 else s.argmax(axis=1)
-            yield self.classes_[chosen]
+            s = s + self._votes(X, m, m + 1)
+            yield s.astype(self.dtype_)
+
+    def staged_predict_proba(self, X: Any) -> Any:
+        """Give the probabilities after each round."""
+        for s in self.staged_decision_function(X):
+            yield softmax(np.stack([np.zeros_like(s), s], axis=-1) if s.ndim == 1 else s)
+
+    def staged_predict(self, X: Any) -> Any:
+        """Give the predicted classes after each round."""
+        for s in self.staged_decision_function(X):
+            yield self.classes_[(s > 0).astype(int) if s.ndim == 1 else s.argmax(axis=1)]
+
+    def staged_score(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Give the accuracy after each round."""
+        metric: Any = self.target.metric
+        for answers in self.staged_predict(X):
+            yield float(metric(y, answers, sample_weight=sample_weight))
 
     def _has_trees(self) -> bool:
         return self.estimator is None

@@ -1,12 +1,14 @@
 """Boosting of trees by gradient and curvature."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
+from zoo.contract.logits import softmax
 from zoo.contract.params import Fixed, OpenFraction, Positive
 from zoo.contract.roles import Classifier, Regressor
+from zoo.contract.targets import Labels, Target
 from zoo.engines.losses import Absolute, Huber, Logistic, Loss, Poisson, Quantile, Softmax, Squared
 from zoo.engines.magnitudes import check_squares
 from zoo.engines.trees.estimator import Boosting
@@ -90,6 +92,8 @@ class BoostingClassifier(Boosting, Classifier):
     True
     """
 
+    target: ClassVar[Target] = Labels()
+
     loss: Annotated[Literal["log_loss"] | Loss, Fixed("it states the costs of the task")] = "log_loss"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any) -> None:
@@ -104,8 +108,8 @@ class BoostingClassifier(Boosting, Classifier):
 
         k = len(self.classes_)
         if isinstance(self.loss, str):
-            return fused(Logistic() if k == 2 else Softmax(), k)
-        allowed = ("class", "binary", "sign") if k == 2 else ("class",)
+            return fused(Softmax() if k > 2 else Logistic(), k)
+        allowed = ("class",) if k > 2 else ("class", "binary", "sign")
         if self.loss.target not in allowed:
             raise ValueError(
                 f"BoostingClassifier: the loss {self.loss!r} is for targets of the kind "
@@ -116,7 +120,14 @@ class BoostingClassifier(Boosting, Classifier):
 
     @available_if(lambda self: not isinstance(self.loss, str))
     def _proba(self, X: Any) -> np.ndarray:
-        s = self._raw(X)
+        return self._linked(self._raw(X))
+
+    def _linked(self, s: np.ndarray) -> np.ndarray:
+        """Return the probabilities that belong to scores (outputs, n)."""
+        if len(self.classes_) == 1:
+            return np.ones((s.shape[1], 1), self.dtype_)
+        if isinstance(self.loss, str):
+            return softmax(np.stack([np.zeros_like(s[0]), s[0]], axis=-1) if len(s) == 1 else s.T)
         loss = self._objective().loss
         p = np.asarray(loss.inverse_link(s[0] if len(s) == 1 else s.T)).astype(self.dtype_)
         if not ((p >= 0) & (p <= 1)).all():
@@ -126,15 +137,27 @@ class BoostingClassifier(Boosting, Classifier):
             )
         return np.column_stack([1 - p, p]) if len(s) == 1 else p
 
+    def _as_scores(self, s: np.ndarray) -> np.ndarray:
+        """Turn scores (outputs, n) into what ``decision_function`` gives."""
+        return s[0] if len(self.classes_) == 2 and len(s) == 1 else np.ascontiguousarray(s.T)
+
     def _scores(self, X: Any) -> np.ndarray:
-        s = self._raw(X).astype(self.dtype_)
-        return s[0] if len(s) == 1 else np.ascontiguousarray(s.T)
+        return self._as_scores(self._raw(X).astype(self.dtype_))
+
+    def staged_decision_function(self, X: Any) -> Any:
+        """Give the scores after each round."""
+        for s in self._staged_raw(self._checked(X)):
+            yield self._as_scores(s)
+
+    def staged_predict_proba(self, X: Any) -> Any:
+        """Give the probabilities after each round."""
+        for s in self._staged_raw(self._checked(X)):
+            yield self._linked(s)
 
     def staged_predict(self, X: Any) -> Any:
         """Give the predicted classes after each round."""
-        for s in self._staged_raw(self._checked(X)):
-            chosen = (s[0] > 0).astype(int) if len(s) == 1 else s.argmax(axis=0)
-            yield self.classes_[chosen]
+        for s in self.staged_decision_function(X):
+            yield self.classes_[(s > 0).astype(int) if s.ndim == 1 else s.argmax(axis=1)]
 
 
 class BoostingRegressor(Boosting, Regressor):

@@ -61,7 +61,7 @@ class DecisionTreeClassifier(Single, Classifier):
     """
 
     logits: ClassVar[bool] = False
-    target: ClassVar[Target] = Labels(least=2, many=True)
+    target: ClassVar[Target] = Labels(many=True)
 
     class_weight: ClassWeight = None  # type: ignore[assignment]  # wider: y may have columns
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
@@ -73,6 +73,11 @@ class DecisionTreeClassifier(Single, Classifier):
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         self._learn_tree(X, y, w)
+
+    @property
+    def n_classes_(self) -> Any:
+        """How many classes y has; a list where it has several columns."""
+        return [len(k) for k in self.classes_] if isinstance(self.classes_, list) else len(self.classes_)
 
     def _moments(self, y: np.ndarray) -> np.ndarray:
         from zoo.engines.trees import targets
@@ -114,6 +119,8 @@ class DecisionTreeRegressor(Single, Regressor):
     ----------
     feature_importances_ : array of shape (d,)
         Share of each column in the fall of the loss.
+    impurities_ : array of shape (nodes,)
+        Mean loss of the rows of each node.
 
     Notes
     -----
@@ -146,7 +153,11 @@ class DecisionTreeRegressor(Single, Regressor):
         return targets.regression_targets(y, self.criterion, type(self).__name__)
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        from zoo.engines.trees import pruning
+
         self._learn_tree(X, y, w)
+        weight = np.ones(len(X)) if w is None else w
+        self.impurities_ = pruning.impurities(self._trees(), X, y, weight, self.criterion)
 
     def _risks(self, X: Any, y: np.ndarray, w: np.ndarray) -> np.ndarray:
         if self.criterion == "absolute_error":

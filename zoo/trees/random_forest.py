@@ -69,13 +69,18 @@ class RandomForestClassifier(Forest, Classifier):
         "check_weights_count_as_repetition": DRAWS_ROWS,
     }
 
-    target: ClassVar[Target] = Labels(least=2, many=True)
+    target: ClassVar[Target] = Labels(many=True)
 
     class_weight: Annotated[
         ClassWeight | Literal["balanced_subsample"], Fixed("it states the costs of the task")
     ] = None  # type: ignore[assignment]  # wider: y may have columns
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
     max_features: Literal["sqrt", "log2"] | Share | Count | None = "sqrt"
+
+    def _single(self) -> Any:
+        from zoo.trees.decision_tree import DecisionTreeClassifier
+
+        return DecisionTreeClassifier
 
     def _targets(self, y: np.ndarray) -> Any:
         from zoo.engines.trees import targets
@@ -84,6 +89,11 @@ class RandomForestClassifier(Forest, Classifier):
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, resume: bool, steps: Any) -> None:
         self._learn_forest(X, y, w, resume, steps)
+
+    @property
+    def n_classes_(self) -> Any:
+        """How many classes y has; a list where it has several columns."""
+        return [len(k) for k in self.classes_] if isinstance(self.classes_, list) else len(self.classes_)
 
     def _class_factors(self, y: np.ndarray, w: np.ndarray | None, known: np.ndarray, own: Any) -> np.ndarray:
         if own == "balanced_subsample":
@@ -180,6 +190,11 @@ class RandomForestRegressor(Forest, Regressor):
     criterion: Literal["squared_error", "absolute_error", "poisson"] = "squared_error"
     max_features: Literal["sqrt", "log2"] | Share | Count | None = 1.0
     keep_rows: bool = False
+
+    def _single(self) -> Any:
+        from zoo.trees.decision_tree import DecisionTreeRegressor
+
+        return DecisionTreeRegressor
 
     def _targets(self, y: np.ndarray) -> Any:
         from zoo.engines.trees import targets

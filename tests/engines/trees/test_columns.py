@@ -122,13 +122,17 @@ def test_more_bins_than_rows_keep_every_row_apart(cls):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS, ids=lambda c: c.__name__)
-def test_one_class_is_refused(cls):
+def test_one_class_is_predicted(cls):
     X, y = table()
-    with pytest.raises(ValueError, match="needs at least 2 classes in y"):
-        small(cls).fit(X, y * 0)
+    m = small(cls).fit(X, np.full(len(y), "only"))
+    assert set(m.predict(X)) == {"only"}
+    assert m.classes_.tolist() == ["only"]
+    np.testing.assert_array_equal(m.predict_proba(X), np.ones((len(X), 1)))
+    np.testing.assert_array_equal(cls.from_json(m.to_json()).predict(X), m.predict(X))
     if cls.target.many:
-        with pytest.raises(ValueError, match="column 1 of y has only one class"):
-            small(cls).fit(X, np.column_stack([y, y * 0]))
+        m = small(cls).fit(X, np.column_stack([y, y * 0]))
+        assert (m.predict(X)[:, 1] == 0).all()
+        np.testing.assert_array_equal(m.predict_proba(X)[1], np.ones((len(X), 1)))
 
 
 @pytest.mark.parametrize("cls", REGRESSORS, ids=lambda c: c.__name__)

@@ -167,7 +167,7 @@ TREE = ("trees", 0)
         (("features", 0, "name"), 3, "names"),
         (("features", 2, "codes"), [1, 0], "rise"),
         (("classes",), ["b", "a"], "not in order"),
-        (("classes",), ["a"], "classes"),
+        (("classes",), [], "classes"),
         (("learned", "initial_"), [0.0, 1.0], "initial_"),
         (("learned", "n_iter_"), 3, "2 trees instead of 3"),
         (("learned", "history_"), 3, "history_"),

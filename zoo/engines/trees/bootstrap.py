@@ -18,9 +18,12 @@ PIECE = 1024
 
 def bag(seed, n, m):
     """How often a tree drew each of n rows, m draws in all; m = 0: each once."""
-    if m == 0:
-        return np.ones(n, np.int64)
-    return np.bincount(np.random.RandomState(seed).randint(0, n, m), minlength=n)
+    return np.bincount(drawn_rows(seed, n, m), minlength=n)
+
+
+def drawn_rows(seed, n, m):
+    """Rows that a tree drew, one after another."""
+    return np.arange(n) if m == 0 else np.random.RandomState(seed).randint(0, n, m)
 
 
 def no_rows():

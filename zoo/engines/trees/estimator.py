@@ -108,6 +108,26 @@ class Trees(Estimator, abstract=True):
         leaves: np.ndarray = self._trees().leaves(X) - self.model_["root"][None, :].astype(np.int32)
         return leaves
 
+    def _one_tree(self, t: int) -> Any:
+        """Return one tree as ``tree_arrays.TreeArrays``."""
+        from zoo.engines.trees.model import pick_tree
+        from zoo.engines.trees.tree_arrays import TreeArrays
+
+        n = len(self.model_["root"])
+        if not 0 <= t < n:
+            raise ValueError(
+                f"{type(self).__name__} has {n} trees, but tree {t} was asked for; give a number from 0 to "
+                f"{n - 1}."
+            )
+        one = pick_tree(self.model_, t)
+        trees = self._trees().like(one)
+        return TreeArrays(trees, *self._node_values(one))
+
+    def _node_values(self, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, list[int], np.ndarray | None]:
+        """Return values of nodes, (nodes, outputs, classes), numbers of classes, and impurities or None."""
+        value = arrays["value"].reshape(len(arrays["left"]), -1, 1)
+        return value, [1] * value.shape[1], None
+
     # -- files and other programs ------------------------------------------------------------------
 
     def to_json(self) -> str:
@@ -237,22 +257,24 @@ class Growing(Trees, abstract=True):
         each = np.shape(self.feature_importances_) == (self.n_features_in_,)
         demand(each, "feature_importances_ are not one a feature")
 
+    def _n_tried(self, p: int) -> int:
+        """Return how many of p columns a region may try."""
+        k: Any = self.max_features
+        if k is None:
+            return p
+        if isinstance(k, str):
+            return max(1, int({"sqrt": np.sqrt, "log2": np.log2}[k](p)))
+        return max(1, int(k * p)) if isinstance(k, float) else min(int(k), p)
+
     def _rules(self, targets: Any, w: np.ndarray, p: int, seed: int) -> Any:
         """Return when to stop and what to try, for one tree."""
         from zoo.engines.trees import records
 
-        k: Any = self.max_features
-        if k is None:
-            k = p
-        elif isinstance(k, str):
-            k = max(1, int({"sqrt": np.sqrt, "log2": np.log2}[k](p)))
-        elif isinstance(k, float):
-            k = max(1, int(k * p))
         return records.Rules(
             criterion=targets.criterion,
             max_depth=self.max_depth or 0,
             max_leaves=self.max_leaf_nodes or 0,
-            max_features=min(int(k), p),
+            max_features=self._n_tried(p),
             min_split=_as_rows(self.min_samples_split, len(w), 2),
             min_leaf=_as_rows(self.min_samples_leaf, len(w), 1),
             min_weight=self.min_weight_fraction_leaf * w.sum(),
@@ -280,11 +302,56 @@ class Growing(Trees, abstract=True):
     def _explanation(self, values: np.ndarray, base: np.ndarray) -> Explanation:
         trees = len(self.model_["root"])
         values, base = values / trees, base / trees
-        if len(base) == 1 and hasattr(self, "classes_"):
+        if len(getattr(self, "classes_", ())) == 2 and len(base) == 1:
             # One number is kept for two classes: what moves one moves the other back.
             values = np.concatenate([-values, values], axis=2)
             return Explanation(values=values, base=np.append(1 - base, base))
         return super()._explanation(values, base)
+
+
+    def _node_values(self, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, list[int], np.ndarray | None]:
+        if not hasattr(self, "classes_"):
+            value, sizes, _ = super()._node_values(arrays)
+            return value, sizes, getattr(self, "impurities_", None)
+        from zoo.engines.trees.targets import by_column, impurity
+
+        columns = by_column(arrays["value"].astype(np.float64), self.classes_)
+        columns = columns if isinstance(columns, list) else [columns]
+        sizes = [own.shape[1] for own in columns]
+        value = np.zeros((len(arrays["left"]), len(sizes), max(sizes)))
+        for j, own in enumerate(columns):
+            value[:, j, : own.shape[1]] = own
+        return value, sizes, impurity(np.hstack(columns), self.classes_, self.criterion)
+
+    def decision_path(self, X: Any) -> Any:
+        """Return which nodes each row passes.
+
+        Parameters
+        ----------
+        X : table
+            Rows.
+
+        Returns
+        -------
+        passed : sparse matrix of shape (n, nodes)
+            1 where a row passes a node. Of a forest a pair: the nodes of all trees side by side, and where
+            those of each tree begin and the last ones end.
+        """
+        from zoo.engines.trees.tree_arrays import passed_nodes
+
+        return passed_nodes(self.model_["left"], self._trees().leaves(self._checked(X)))
+
+    @property
+    def n_outputs_(self) -> int:
+        """Columns of y."""
+        check_is_fitted(self)
+        return self._one_tree(0).n_outputs
+
+    @property
+    def max_features_(self) -> int:
+        """Columns that a region may try."""
+        check_is_fitted(self)
+        return self._n_tried(self.n_features_in_)
 
 
 def _as_rows(wanted: int | float, n: int, least: int) -> int:
@@ -350,6 +417,12 @@ class Single(Growing, abstract=True):
     def _check_read(self) -> None:
         super()._check_read()
         demand(len(self.model_["root"]) == 1, "it is not one tree")
+
+    @property
+    def tree_(self) -> Any:
+        """The tree in the arrays that scikit-learn's users know: children_left, threshold, value ..."""
+        check_is_fitted(self)
+        return self._one_tree(0)
 
     def _moments(self, y: np.ndarray) -> np.ndarray:
         """Return what ``_impurity`` needs the means of, (n, m)."""
@@ -544,6 +617,59 @@ class Forest(Growing, abstract=True):
         keep(appender.model())
         if self.oob_score:
             self._set_oob(X, y, self._out_of_bag(X), w)
+
+    def _single(self) -> Any:
+        """Return the class of the trees as estimators of their own."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Count the trees."""
+        check_is_fitted(self)
+        return len(self.model_["root"])
+
+    def __getitem__(self, t: int) -> Any:
+        """Return one tree as an estimator of its own."""
+        from zoo.engines.trees.model import pick_model
+
+        n = len(self)
+        if not -n <= t < n:
+            raise IndexError(f"{type(self).__name__} has {n} trees, but tree {t} was asked for.")
+        cls, mine = self._single(), self.get_params(deep=False)
+        shared = {name: value for name, value in mine.items() if name in cls._defaults}
+        if shared.get("class_weight") == "balanced_subsample":
+            shared["class_weight"] = "balanced"
+        tree = cls(**shared | {"random_state": int(self.seeds_[t])})
+        learned = ("n_features_in_", "feature_names_in_", "categories_", "codes_", "classes_", "dtype_")
+        for name in learned:
+            if name in vars(self):
+                setattr(tree, name, vars(self)[name])
+        tree.model_ = pick_model(self.model_, t % n)
+        tree.feature_importances_ = np.full(self.n_features_in_, np.nan)
+        tree._fitted_ = True
+        return tree
+
+    def __iter__(self) -> Any:
+        """Give the trees as estimators of their own."""
+        return (self[t] for t in range(len(self)))
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The trees as estimators of their own; they know no importances, which forests keep as a mean."""
+        return list(self)
+
+    @property
+    def estimators_samples_(self) -> list[np.ndarray]:
+        """Rows that each tree drew."""
+        from zoo.engines.trees.bootstrap import drawn_rows
+
+        check_is_fitted(self)
+        n, each = self.n_samples_fit_, zip(self.seeds_, self.n_drawn_, strict=True)
+        return [drawn_rows(seed, n, m) for seed, m in each]
+
+    def decision_path(self, X: Any) -> Any:
+        """Return which nodes each row passes, (n, nodes of all trees), and where each tree's nodes begin."""
+        ends = np.append(self.model_["root"], len(self.model_["left"]))
+        return super().decision_path(X), ends
 
     def _weigh_bag(self, weight: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the weights of rows in one tree, given what the bootstrap made of them."""
@@ -854,6 +980,12 @@ class Boosting(Trees, abstract=True):
         for i in range(self.n_iter_):
             trees.part(i * k, (i + 1) * k).add_to(out, X)
             yield out.astype(self.dtype_)
+
+    def staged_score(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Give after each round what ``score`` would return."""
+        metric: Any = self.target.metric
+        for answers in self.staged_predict(X):
+            yield float(metric(y, answers, sample_weight=sample_weight))
 
     def importances(self, kind: Literal["gain", "split", "cover"] = "gain") -> np.ndarray:
         """Return how much each feature was used, adding to 1.

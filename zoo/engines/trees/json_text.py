@@ -110,7 +110,7 @@ def _tree(estimator, model, t):
     one = _model.pick_tree(model, t)
     tree = {"output": int(model["output"][t])}
     for key in ("left", "feature", "missing_left", "value", "weight", "gain", "count"):
-        if key in one:
+        if len(one[key]):
             tree[key] = one[key].tolist()
     tree["threshold"] = [None if np.isinf(v) else v for v in one["threshold"].tolist()]
     held = [None] * len(one["left"])
@@ -241,7 +241,7 @@ def _classes(x):
     x = _list(x, "classes")
     if x and isinstance(x[0], list):
         return [_classes(column) for column in x]
-    demand(all(isinstance(v, PLAIN) for v in x) and len(x) > 1, "classes are no two labels or more")
+    demand(all(isinstance(v, PLAIN) for v in x) and len(x) > 0, "classes are no labels")
     kinds = {type(v) for v in x}
     classes = np.array(x, dtype=None if len(kinds) == 1 or kinds == {int, float} else object)
     demand(bool((classes[1:] > classes[:-1]).all()), "classes are not in order")

@@ -84,13 +84,22 @@ _NOT_NODES = ("root", "output", "depth", "sets")
 
 
 def pick_tree(model, t):
-    """Take one tree of a model, its nodes numbered from 0."""
+    """Take one tree of a model as a model, its nodes numbered from 0; sets of others stay."""
     a = int(model["root"][t])
     b = int(model["root"][t + 1]) if t + 1 < len(model["root"]) else len(model["left"])
-    one = {name: x[a:b] for name, x in model.items() if name not in _NOT_NODES and len(x)}
+    one = {name: x[a:b] if len(x) else x for name, x in model.items() if name not in _NOT_NODES}
     one["left"] = one["left"] - np.int32(a)
-    one["sets"] = model["sets"]
-    return one
+    first = np.zeros(1, np.int64)
+    return one | {"root": first, "output": first, "depth": model["depth"][t : t + 1], "sets": model["sets"]}
+
+
+def pick_model(model, t):
+    """Take one tree of a model as a model of its own, to be kept."""
+    one = pick_tree(model, t)
+    held = one["set_at"] >= 0
+    one["sets"] = one["sets"][one["set_at"][held]]
+    one["set_at"] = np.where(held, np.cumsum(held) - 1, -1).astype(np.int32)
+    return {name: np.ascontiguousarray(a).copy() for name, a in one.items()}
 
 
 class Appender:
@@ -180,18 +189,19 @@ class TreeModel:
         """Count the trees."""
         return len(self.arrays["root"])
 
-    def _like(self, **changes):
+    def like(self, arrays, **changes):
+        """Take other trees that read the same table."""
         twin = object.__new__(type(self))
-        vars(twin).update(vars(self), **changes)
+        vars(twin).update(vars(self), arrays=arrays, **changes)
         return twin
 
     def part(self, first, last):
         """Take the trees first .. last - 1."""
-        return self._like(arrays=cut_model(self.arrays, first, last))
+        return self.like(cut_model(self.arrays, first, last))
 
     def with_threads(self, n_jobs):
         """Take the same trees with other threads."""
-        return self._like(n_jobs=n_jobs)
+        return self.like(self.arrays, n_jobs=n_jobs)
 
     def add_to(self, out, X):
         """Add what each tree says of each row to ``out`` (outputs, n), float64."""

@@ -64,7 +64,7 @@ def fused(loss: Loss, n_classes: int = 2) -> Objective:
         Poisson: (histograms.POISSON, 0.0, False),
         Logistic: (histograms.LOGISTIC, 0.0, False),
         # All scores take their step at once: a curvature of their own each would step too far.
-        Softmax: (histograms.SOFTMAX, K / (K - 1), False),
+        Softmax: (histograms.SOFTMAX, K / max(K - 1, 1), False),
     }
     return Objective(loss, *kernels[type(loss)])
 

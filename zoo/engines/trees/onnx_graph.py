@@ -18,6 +18,8 @@ def to_onnx(estimator):
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx; install it with: pip install onnx") from error
 
+    if len(getattr(estimator, "classes_", (0, 1))) == 1:
+        raise ValueError(f"{type(estimator).__name__}: a model of one class is not written as ONNX.")
     steps, link = estimator._onnx_steps()
     ensemble, n_outputs = _ensemble(estimator)
     for name, value in ensemble.items():

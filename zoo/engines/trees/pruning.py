@@ -1,6 +1,7 @@
 """Pruning: the price of a leaf at which each branch is no longer worth it (Breiman et al. 1984)."""
 
 import numpy as np
+from scipy.special import xlogy
 
 
 def mean_risks(trees, X, w, moments, impurity):
@@ -34,6 +35,26 @@ def absolute_risks(trees, X, y, w):
         at = parent[at]
         rows, at = rows[at >= 0], at[at >= 0]
     return sums / w.sum()
+
+
+def impurities(trees, X, y, w, criterion):
+    """Impurity of each node of a tree of numbers: of leaves from their rows, of others from the gains."""
+    model = trees.arrays
+    left, value = model["left"].astype(np.int64), model["value"].astype(np.float64)
+    at, Y = trees.leaves(X)[:, 0], y.reshape(len(y), -1).astype(np.float64)
+    if criterion == "poisson":
+        loss = xlogy(Y, Y) - xlogy(Y, value[at])
+    else:
+        loss = np.abs(Y - value[at]) if criterion == "absolute_error" else (Y - value[at]) ** 2
+    risk = np.bincount(at, loss.mean(axis=1) * w, minlength=len(left))
+    levels = [np.zeros(1, np.int64)]
+    while len(levels[-1]):
+        inner = levels[-1][left[levels[-1]] != levels[-1]]
+        levels.append(np.concatenate([left[inner], left[inner] + 1]))
+    for nodes in levels[::-1]:
+        inner = nodes[left[nodes] != nodes]
+        risk[inner] = risk[left[inner]] + risk[left[inner] + 1] + model["gain"][inner]
+    return risk / model["weight"]
 
 
 def prune(tree, risk, price):

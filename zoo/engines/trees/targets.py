@@ -84,7 +84,7 @@ def by_column(p, classes):
     if isinstance(classes, list):
         ends = np.cumsum([len(k) for k in classes])[:-1]
         return [np.ascontiguousarray(own) for own in np.split(p, ends, axis=1)]
-    return np.column_stack([1 - p, p]) if p.shape[1] == 1 else p
+    return np.column_stack([1 - p, p]) if len(classes) == 2 and p.shape[1] == 1 else p
 
 
 def impurity(shares, classes, criterion):
