@@ -103,7 +103,7 @@ class AdaBoostClassifier(Trees, Classifier):
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Any) -> None:
         from zoo.engines.trees import model
 
-        w = np.ones(len(X)) if w is None else np.array(w, np.float64)
+        w = np.ones(X.shape[0]) if w is None else np.array(w, np.float64)
         w /= w.sum()
         self.model_ = model.empty_model()
         self.estimators_: list[Any] = []
@@ -198,11 +198,10 @@ class AdaBoostClassifier(Trees, Classifier):
     def _grow_pairs(self, X: Any, y: np.ndarray, w: np.ndarray, steps: Any) -> None:
         """Grow trees of two classes on histograms: Gini is the squared loss on 0 and 1."""
         from zoo.engines.trees import bins as _bins
-        from zoo.engines.trees import histograms, model
+        from zoo.engines.trees import histograms, model, sparse_table
         from zoo.engines.trees.histogram_grower import Grower, Limits, n_threads
 
-        if not (X.flags.c_contiguous or X.flags.f_contiguous):
-            X = np.ascontiguousarray(X)
+        X = sparse_table.in_order(X)
         p = X.shape[1]
         is_cat = find_categories(self, p)
         bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
@@ -211,7 +210,7 @@ class AdaBoostClassifier(Trees, Classifier):
             max_leaves=2**self.max_depth, max_depth=self.max_depth,
             min_child_weight=self.min_weight_fraction_leaf, cat_smooth=0.0,
         )  # fmt: skip
-        threads = n_threads(self.n_jobs, len(X))
+        threads = n_threads(self.n_jobs, X.shape[0])
         trees = []
         with Grower(X, bins, limits, y=y, threads=threads) as grower:
 
@@ -266,14 +265,14 @@ class AdaBoostClassifier(Trees, Classifier):
         """Return what the learners first .. last - 1 add to the scores, (n,) or (n, k)."""
         k = len(self.classes_)
         if k == 1:
-            return np.zeros((len(X), 1))
+            return np.zeros((X.shape[0], 1))
         if self.estimators_:
-            s = np.zeros((len(X), k))
+            s = np.zeros((X.shape[0], k))
             for m in range(first, last):
                 h = np.searchsorted(self.classes_, self.estimators_[m].predict(X))
-                s[np.arange(len(X)), h] += self.estimator_weights_[m]
+                s[np.arange(X.shape[0]), h] += self.estimator_weights_[m]
             return s[:, 1] - s[:, 0] if k == 2 else s
-        out = np.zeros((1 if k == 2 else k, len(X)))
+        out = np.zeros((1 if k == 2 else k, X.shape[0]))
         self._trees().part(first, last).add_to(out, X)
         return out[0] if k == 2 else np.ascontiguousarray(out.T)
 

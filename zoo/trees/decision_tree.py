@@ -156,7 +156,7 @@ class DecisionTreeRegressor(Single, Regressor):
         from zoo.engines.trees import pruning
 
         self._learn_tree(X, y, w)
-        weight = np.ones(len(X)) if w is None else w
+        weight = np.ones(X.shape[0]) if w is None else w
         self.impurities_ = pruning.impurities(self._trees(), X, y, weight, self.criterion)
 
     def _risks(self, X: Any, y: np.ndarray, w: np.ndarray) -> np.ndarray:

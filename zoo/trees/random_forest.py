@@ -215,7 +215,7 @@ class RandomForestRegressor(Forest, Regressor):
         offset = 0 if np.array_equal(rows["y"], y) else len(rows["y"])
         done = int(np.searchsorted(self.model_["root"], len(rows["start"]) - 1))
         drawn = zip(self.seeds_[done:], self.n_drawn_[done:], strict=True)
-        counts = [bootstrap.bag(seed, len(X), m) for seed, m in drawn]
+        counts = [bootstrap.bag(seed, X.shape[0], m) for seed, m in drawn]
         new = bootstrap.add_rows(rows, self._trees(), X, counts, offset)
         y, w = (np.concatenate([rows[k][:offset], v]) for k, v in (("y", y), ("w", w)))
         self.rows_ = new | {"y": y, "w": w}
@@ -253,10 +253,10 @@ class RandomForestRegressor(Forest, Regressor):
                 "RandomForestRegressor remembers no rows, so it has no quantiles; fit it with keep_rows=True."
             )
         rows = self.rows_
-        if oob and len(X) != len(rows["y"]):
+        if oob and X.shape[0] != len(rows["y"]):
             raise ValueError(
                 f"oob=True needs the {len(rows['y'])} rows of the fit in their order, but X has "
-                f"{len(X)}; rows of weight 0 are no rows of the fit."
+                f"{X.shape[0]}; rows of weight 0 are no rows of the fit."
             )
         out = bootstrap.quantiles(self._trees(), X, rows, rows["y"], rows["w"], q, oob).astype(self.dtype_)
         out = out[..., 0] if np.ndim(quantiles) == 0 else out

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy import uint32
 
+from zoo.engines.trees import sparse_table
 from zoo.engines.trees.memory import door, f64, fill_table, i64, skip, smaller, table_at, u8, u32
+from zoo.engines.trees.sparse_table import Columns, issparse
 
 MAX_BINS = 255
 SAMPLE = 65_536
@@ -97,9 +99,9 @@ def find_bins(X, max_bins, is_cat, w=None, rng=None):
     pick = None
     if n > SAMPLE and rng is not None:
         pick = np.sort(rng.choice(n, SAMPLE, replace=False))
-    edges, n_bins = [], np.empty(p, dtype=np.int64)
+    edges, n_bins, columns = [], np.empty(p, dtype=np.int64), Columns(X)
     for j in range(p):
-        x = X[:, j]
+        x = columns[j]
         if is_cat[j]:
             edges.append(known_categories(x, j))
             n_bins[j] = edges[j].size
@@ -193,6 +195,8 @@ def width(p):
 
 def encode(X, bins, pool=None):
     """Codes of X, a row for each column, and which columns hold missing values."""
+    if issparse(X):
+        return sparse_table.encode(X, bins)
     n, p = X.shape
     tables = np.full((p, 512), np.inf)
     n_edges = np.array([e.size for e in bins.edges], dtype=np.int64)

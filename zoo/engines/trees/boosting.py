@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.engines.trees import histograms, prediction
+from zoo.engines.trees import histograms
 from zoo.engines.trees.histogram_grower import Grower, n_threads
-from zoo.engines.trees.model import category_table, empty_model, join_trees
+from zoo.engines.trees.model import TreeModel, empty_model, join_trees
 from zoo.engines.trees.objective import leaf_quantile
 
 
@@ -29,13 +29,13 @@ class Rounds:
     ):
         self.X, self.y, self.w, self.rng = X, y, w, rng
         self.objective, self.bins, self.limits, self.sampling = objective, bins, limits, sampling
-        self.learning_rate, self.n_scores, self.n_jobs = learning_rate, n_scores, n_jobs
-        self.categories = category_table(known)
+        self.learning_rate, self.n_scores = learning_rate, n_scores
+        self.reader = TreeModel(empty_model(), known, n_scores, n_jobs)
         self.counted = objective.unit and w is None and sampling.goss is None
         self.trees = []
         self.grower = Grower(
             X, bins, limits, y=y, w=w, n_scores=n_scores, softmax=n_scores > 1,
-            threads=n_threads(n_jobs, len(X)),
+            threads=n_threads(n_jobs, X.shape[0]),
         )  # fmt: skip
         self.scores = self.grower.score
 
@@ -50,7 +50,7 @@ class Rounds:
         """Set the scores to the start and the trees that are there already."""
         self.scores[:] = initial[:, None]
         if len(model["root"]):
-            prediction.add_predictions(model, self.categories, self.X, self.scores, self.n_jobs)
+            self.reader.like(model).add_to(self.scores, self.X)
 
     def add(self):
         """Grow one round: a tree for each score."""
@@ -83,7 +83,7 @@ class Rounds:
     def _draw_rows(self):
         if self.sampling.rows == 1:
             return None
-        rows = np.flatnonzero(self.rng.uniform(size=len(self.X)) < self.sampling.rows)
+        rows = np.flatnonzero(self.rng.uniform(size=self.X.shape[0]) < self.sampling.rows)
         return rows if len(rows) else None
 
     def _draw_columns(self):
@@ -119,23 +119,24 @@ class Rounds:
             self.grower.add(tree, k)
         else:
             one = join_trees(empty_model(), [tree], [k], self.bins)
-            prediction.add_predictions(one, self.categories, self.X, self.scores, self.n_jobs)
+            self.reader.like(one).add_to(self.scores, self.X)
 
 
 class Watch:
     """The loss on validation data, round by round, and when to stop by it."""
 
-    def __init__(self, objective, val, categories, initial, model, patience, tol):
-        self.objective, self.categories, self.patience, self.tol = objective, categories, patience, tol
+    def __init__(self, objective, val, reader, initial, model, patience, tol):
+        self.objective, self.reader = objective, reader.with_threads(1)
+        self.patience, self.tol = patience, tol
         self.losses, self.taken = [], 0
         self.X, self.y, self.w = val
-        self.scores = np.empty((len(initial), len(self.X)))
+        self.scores = np.empty((len(initial), self.X.shape[0]))
         self.scores[:] = initial[:, None]
-        prediction.add_predictions(model, categories, self.X, self.scores)
+        self.reader.like(model).add_to(self.scores, self.X)
 
     def add(self, trees):
         """Take the trees of a round into account."""
-        prediction.add_predictions(trees, self.categories, self.X, self.scores)
+        self.reader.like(trees).add_to(self.scores, self.X)
         self.losses.append(self.objective.value(self.y, self.scores, self.w))
 
     def take(self):
@@ -157,7 +158,7 @@ def hold_out(X, y, w, fraction, labels, rng, name):
 
     if labels is not None and np.bincount(labels).min() < 2:
         labels = None
-    n = len(X)
+    n = X.shape[0]
     size = max(1, round(fraction * n))
     if labels is not None:
         size = max(size, len(np.unique(labels)))

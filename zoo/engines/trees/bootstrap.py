@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from zoo.engines.trees.prediction import threads_for
+from zoo.engines.trees.sparse_table import dense_columns, issparse
 
 PIECE = 1024
 """Rows whose leaves are held at a time."""
@@ -41,7 +42,7 @@ def add_rows(rows, trees, X, counts, offset=0):
     ends = _ends(trees)
     for t, count in enumerate(counts, first):
         leaf = trees.part(t, t + 1).leaves(X)[:, 0] - ends[t]
-        drawn = np.repeat(np.arange(len(X), dtype=np.int32), count)
+        drawn = np.repeat(np.arange(X.shape[0], dtype=np.int32), count)
         row.append(drawn[np.argsort(leaf[drawn], kind="stable")] + np.int32(offset))
         in_node = np.bincount(leaf[drawn], minlength=ends[t + 1] - ends[t])
         start.append(held + np.cumsum(in_node))
@@ -99,7 +100,7 @@ def _quantiles(leaf, row, start, seen, first, rank, w, value, q, out):
 def quantiles(trees, X, rows, y, w, q, oob):
     """Quantiles (n, targets, len(q)) of the targets in the leaves of each row of X."""
     Y = y.reshape(len(y), -1)
-    out = np.empty((len(X), Y.shape[1], len(q)))
+    out = np.empty((X.shape[0], Y.shape[1], len(q)))
     order = np.argsort(q, kind="stable")
     w = np.ones(len(Y)) if w is None else np.asarray(w, np.float64)
     ends = _ends(trees)
@@ -118,16 +119,16 @@ def quantiles(trees, X, rows, y, w, q, oob):
         ranked.append((rank, target[place].astype(np.float64)))
 
     def piece(s):
-        e = min(len(X), s + PIECE)
+        e = min(X.shape[0], s + PIECE)
         leaf = alone.leaves(X[s:e])
         for j, (rank, value) in enumerate(ranked):
             own = np.empty((e - s, len(q)))
             _quantiles(leaf, rows["row"], rows["start"], seen, s, rank, w, value, q[order], own)
             out[s:e, j, order] = own
 
-    threads = threads_for(len(X) * 8, trees.n_jobs)
+    threads = threads_for(X.shape[0] * 8, trees.n_jobs)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(piece, range(0, len(X), PIECE)))
+        list(pool.map(piece, range(0, X.shape[0], PIECE)))
     return out
 
 
@@ -137,6 +138,12 @@ def permuted_errors(trees, X, counts, seeds, error):
     ``error(values, rows)`` is the mean error of leaf values for these rows of X. A column that a
     tree does not ask raises nothing.
     """
+    if issparse(X):
+        own, asked = trees.narrowed()
+        rise = np.zeros((X.shape[1], len(trees)))
+        rise[asked] = permuted_errors(own, dense_columns(X, asked), counts, seeds, error)
+        rise[:, np.isnan(rise).any(axis=0)] = np.nan
+        return rise
     p, n_trees = X.shape[1], len(trees)
     rise = np.zeros((p, n_trees))
     ends, alone, model = _ends(trees), trees.with_threads(1), trees.arrays
@@ -161,6 +168,6 @@ def permuted_errors(trees, X, counts, seeds, error):
             rise[j, t] = wrong() - before
             Z[:, j] = own
 
-    with ThreadPoolExecutor(threads_for(n_trees * len(X), trees.n_jobs)) as pool:
+    with ThreadPoolExecutor(threads_for(n_trees * X.shape[0], trees.n_jobs)) as pool:
         list(pool.map(one, range(n_trees)))
     return rise

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.engines.trees import bins as _bins
 from zoo.engines.trees import records
+from zoo.engines.trees.sparse_table import Columns
 
 EXACT_ROWS = 10_000
 """Up to this many rows every distinct value is a place to cut, unless bins are asked for."""
@@ -41,12 +42,12 @@ def code_table(X, max_bins, is_cat, w=None, squared=False):
         cols, _ = _bins.encode(X, bins)
         codes = np.ascontiguousarray(cols.T, dtype=np.uint16)
         return CodedTable(codes, bins.n_bins, bins.is_cat, False, _as_table(bins.edges), bins.edges)
-    exact = n <= EXACT_ROWS or (squared and n <= MORE_ROWS and X.size <= MORE_CELLS)
-    codes = np.empty((n, p), np.uint16)
+    exact = n <= EXACT_ROWS or (squared and n <= MORE_ROWS and n * p <= MORE_CELLS)
+    codes, columns = np.empty((n, p), np.uint16), Columns(X)
     limits, n_codes = [], np.empty(p, np.int64)
     low, high = np.empty(n), np.empty(n)
     for j in range(p):
-        x = X[:, j].astype(np.float64)
+        x = columns[j].astype(np.float64)
         missing = np.isnan(x)
         if is_cat[j]:
             known = _bins.known_categories(x, j)

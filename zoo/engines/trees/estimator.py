@@ -53,7 +53,7 @@ Categories = Annotated[
 class Trees(Estimator, abstract=True):
     """A model of trees: it explains itself, says where rows end, and goes to files and other programs."""
 
-    input: ClassVar[Input] = Table(missing=True, categories=True)
+    input: ClassVar[Input] = Table(sparse=True, missing=True, categories=True)
 
     # Fitted attributes that are written beside the trees; those of later fits alone are not.
     learned: ClassVar[tuple[str, ...]] = ()
@@ -399,7 +399,7 @@ class Single(Growing, abstract=True):
 
         seed = int(self._random_source().randint(2**31 - 1))
         table, targets = self._prepare(X, y, w)
-        w = np.ones(len(X)) if w is None else np.asarray(w, np.float64)
+        w = np.ones(X.shape[0]) if w is None else np.asarray(w, np.float64)
         tree = record_grower.grow(table, targets, w, self._rules(targets, w, X.shape[1], seed))
         if self.ccp_alpha > 0:
             self.model_ = model.join_grown(model.empty_model(), [tree], self.dtype_)
@@ -725,7 +725,7 @@ class Forest(Growing, abstract=True):
         check_is_fitted(self)
         data = self._check_training(X, y, sample_weight, resume=True, classes=None)
         X, y, w = data["X"], data["y"], data["w"]
-        n = len(X)
+        n = X.shape[0]
         if n != self.n_samples_fit_ or not self.n_drawn_.any():
             raise ValueError(
                 f"{type(self).__name__}: oob_importances needs the {self.n_samples_fit_} rows of the "
@@ -858,13 +858,12 @@ class Boosting(Trees, abstract=True):
         self, X: np.ndarray, y: np.ndarray, w: np.ndarray | None, val: Any, resume: bool, steps: Any
     ) -> None:
         from zoo.engines.trees import bins as _bins
-        from zoo.engines.trees import boosting, model
+        from zoo.engines.trees import boosting, model, sparse_table
 
         # None must not draw from the generator that everybody shares.
         rng = self._random_source()
         objective, k = self._objective(), self._n_outputs()
-        if not (X.flags.c_contiguous or X.flags.f_contiguous):
-            X = np.ascontiguousarray(X)
+        X = sparse_table.in_order(X)
         if val is None and self.n_iter_no_change is not None:
             labels = y if hasattr(self, "classes_") else None
             X, y, w, val = boosting.hold_out(
@@ -873,7 +872,7 @@ class Boosting(Trees, abstract=True):
         p = X.shape[1]
         is_cat = find_categories(self, p)
         bins = _bins.find_bins(X, self.max_bins, is_cat, w, np.random.RandomState(0))
-        limits = self._limits(len(X), p, is_cat, objective.unit)
+        limits = self._limits(X.shape[0], p, is_cat, objective.unit)
         if not resume:
             start = np.atleast_1d(self._start(objective.loss, y, w)).astype(np.float64)
             self.initial_ = np.resize(start, k)
@@ -893,7 +892,7 @@ class Boosting(Trees, abstract=True):
         watch = None
         if val is not None:
             watch = boosting.Watch(
-                objective, val, rounds.categories, self.initial_, self.model_, self.n_iter_no_change, self.tol
+                objective, val, rounds.reader, self.initial_, self.model_, self.n_iter_no_change, self.tol
             )
         with rounds:
             for _ in steps(self._still_to_grow(done, resume), "round"):
@@ -967,7 +966,7 @@ class Boosting(Trees, abstract=True):
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
         """Return the scores, (outputs, n)."""
-        out = np.empty((len(self.initial_), len(X)))
+        out = np.empty((len(self.initial_), X.shape[0]))
         out[:] = self.initial_[:, None]
         self._trees().add_to(out, X)
         return out
@@ -975,7 +974,7 @@ class Boosting(Trees, abstract=True):
     def _staged_raw(self, X: np.ndarray) -> Any:
         """Give the scores after each round."""
         k, trees = len(self.initial_), self._trees()
-        out = np.empty((k, len(X)))
+        out = np.empty((k, X.shape[0]))
         out[:] = self.initial_[:, None]
         for i in range(self.n_iter_):
             trees.part(i * k, (i + 1) * k).add_to(out, X)

@@ -45,7 +45,7 @@ def mean_with(mean, n, shares):
 
 def out_of_bag(trees, X, seeds, drawn):
     """Mean over the trees that did not see a row, (n, values); nan where all saw it."""
-    n = len(X)
+    n = X.shape[0]
     value = trees.arrays["value"]
     total, seen = np.zeros((n, value.shape[1])), np.zeros(n)
     for t, (seed, m) in enumerate(zip(seeds, drawn, strict=True)):

@@ -9,7 +9,8 @@ bits. ``TreeModel`` is what the estimators ask.
 
 import numpy as np
 
-from zoo.engines.trees import deep_prediction, prediction, shap
+from zoo.engines.trees import deep_prediction, prediction, shap, sparse_table
+from zoo.engines.trees.sparse_table import issparse
 
 
 def empty_model():
@@ -203,20 +204,52 @@ class TreeModel:
         """Take the same trees with other threads."""
         return self.like(self.arrays, n_jobs=n_jobs)
 
+    def narrowed(self):
+        """Take the same trees over a table of the columns that they ask about, and these."""
+        asked = sparse_table.asked_columns(self.arrays)
+        known, n_known = self.categories
+        arrays = sparse_table.narrowed(self.arrays, asked)
+        return self.like(arrays, categories=(known[asked], n_known[asked])), asked
+
+    def _over_sparse(self, X):
+        """Give these trees over the columns that they ask about, with these columns of rows a .. b, dense."""
+        own, asked = self.narrowed()
+        for a, b, piece in sparse_table.dense_pieces(X, asked):
+            yield own, a, b, piece
+
     def add_to(self, out, X):
         """Add what each tree says of each row to ``out`` (outputs, n), float64."""
+        if issparse(X):
+            for own, a, b, piece in self._over_sparse(X):
+                part = np.ascontiguousarray(out[:, a:b])
+                own.add_to(part, piece)
+                out[:, a:b] = part
+            return
         prediction.add_predictions(self.arrays, self.categories, X, out, self.n_jobs)
 
     def mean(self, X):
         """Mean over the trees of what they say of each row, (n, values)."""
+        if issparse(X):
+            return np.concatenate([own.mean(piece) for own, _, _, piece in self._over_sparse(X)])
         return deep_prediction.sum_of_trees(self.arrays, self.categories, X, self.n_jobs) / len(self)
 
     def leaves(self, X):
         """Node in which each row ends, in each tree, (n, trees)."""
+        if issparse(X):
+            return np.concatenate([own.leaves(piece) for own, _, _, piece in self._over_sparse(X)])
         return prediction.find_leaves(self.arrays, self.categories, X, self.n_jobs)
 
     def shap_values(self, X, background=None):
         """Shapley values (n, d, outputs) and base values (outputs) of the sum of the trees."""
-        return shap.shap_values(
-            self.arrays, self.categories, X, self.n_outputs, background, self.n_jobs
-        )
+        if issparse(X) or issparse(background):
+            return self._shap_of_asked(X, background)
+        return shap.shap_values(self.arrays, self.categories, X, self.n_outputs, background, self.n_jobs)
+
+    def _shap_of_asked(self, X, background):
+        # Columns that nobody asks about have the value 0.
+        own, asked = self.narrowed()
+        X, Z = (None if T is None else sparse_table.dense_columns(T, asked) for T in (X, background))
+        some, base = own.shap_values(X, Z)
+        values = np.zeros((len(X), len(self.categories[1]), some.shape[2]))
+        values[:, asked] = some
+        return values, base
