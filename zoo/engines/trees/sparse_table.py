@@ -45,13 +45,14 @@ def in_order(X):
 
 
 def encode(X, bins):
-    """Codes of a sparse table, a row for each column, and which columns hold missing values (see ``bins``)."""
+    """Codes of a sparse table, a row for each column, and which columns hold missing values."""
     n, p = X.shape
     columns, cols, missing = Columns(X), np.empty((p, n), np.uint8), np.zeros(p, np.uint8)
     for j in range(p):
         rows, values = columns.entries(j)
         # The last value is that of every cell which is not written down.
-        codes = _code(np.append(values, 0.0).astype(np.float64), bins.edges[j], bins.n_bins[j], bins.is_cat[j])
+        values = np.append(values, 0.0).astype(np.float64)
+        codes = _code(values, bins.edges[j], bins.n_bins[j], bins.is_cat[j])
         cols[j] = codes[-1]
         cols[j, rows] = codes[:-1]
         unknown = codes == bins.n_bins[j]
