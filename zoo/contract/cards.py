@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from zoo.contract.docstrings import (
     entries_of,
@@ -13,7 +15,7 @@ from zoo.contract.docstrings import (
     without_math,
 )
 from zoo.contract.equations import mathml, with_mathml
-from zoo.contract.params import REQUIRED, Fixed, Search, describe, fields_of, search_range
+from zoo.contract.params import REQUIRED, Fixed, Search, describe, fields_of, is_integer, search_range
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,42 @@ class Parameter:
     accepts: str
     meaning: str
     search: Search | Fixed | list[Any] | None
+    integer: bool = False
 
     @property
     def required(self) -> bool:
         """Whether the parameter has no default."""
         return self.default is REQUIRED
+
+
+def _scipy_distribution(parameter: Parameter) -> Any:
+    from scipy import stats
+
+    tried = parameter.search
+    if not isinstance(tried, Search):
+        return tried
+    if not parameter.integer:
+        if tried.log:
+            return stats.loguniform(tried.low, tried.high)
+        return stats.uniform(tried.low, tried.high - tried.low)
+    low, high = int(tried.low), int(tried.high)
+    if not tried.log:
+        return stats.randint(low, high + 1)
+    # Integers on a log scale: each has the cell around it, so that the ends are not half as likely.
+    numbers = np.arange(low, high + 1)
+    weights = np.log((numbers + 0.5) / (numbers - 0.5))
+    return stats.rv_discrete(values=(numbers, weights / weights.sum()))
+
+
+def _optuna_distribution(parameter: Parameter) -> Any:
+    from optuna import distributions
+
+    tried = parameter.search
+    if not isinstance(tried, Search):
+        return distributions.CategoricalDistribution(tried)
+    if parameter.integer:
+        return distributions.IntDistribution(int(tried.low), int(tried.high), log=tried.log)
+    return distributions.FloatDistribution(tried.low, tried.high, log=tried.log)
 
 
 @dataclass(frozen=True)
@@ -60,6 +93,29 @@ class Card:
         parts = ("summary", "description", "equations", "references", "example", "roles")
         absent = [part for part in parts if not getattr(self, part)]
         return absent + [f"meaning of {p.name}" for p in self.parameters if not p.meaning]
+
+    def distributions(self, kind: Literal["scipy", "optuna"] = "scipy") -> dict[str, Any]:
+        """Return what a search may try: a distribution for each range, the values for each choice.
+
+        Parameters
+        ----------
+        kind : {"scipy", "optuna"}, default="scipy"
+            "scipy": frozen distributions and lists, as RandomizedSearchCV and HalvingRandomSearchCV take
+            them; "optuna": distributions of optuna, which must be installed.
+
+        Returns
+        -------
+        distributions : dict
+            By the name of the parameter.
+
+        Examples
+        --------
+        >>> from zoo import Ridge
+        >>> sorted(Ridge.card().distributions())
+        ['alpha', 'fit_intercept', 'solver']
+        """
+        made = {"scipy": _scipy_distribution, "optuna": _optuna_distribution}[kind]
+        return {p.name: made(p) for p in self.parameters if isinstance(p.search, Search | list)}
 
     def __str__(self) -> str:
         """Write the card as a page of plain text."""
@@ -121,7 +177,7 @@ def read_card(cls: Any) -> Card:
         equations=equations_in("\n".join(sections.values())),
         parameters=tuple(
             Parameter(f.name, f.default, describe(f.hint), meanings.get(f.name, ""),
-                      search_range(f.hint))
+                      search_range(f.hint), is_integer(f.hint))
             for f in fields_of(cls).values()
         ),
         attributes=entries_of(inherited_section(cls, "Attributes")),

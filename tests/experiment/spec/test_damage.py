@@ -6,9 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tracemalloc
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -459,3 +462,45 @@ def test_text_is_read_by_the_safe_loader_only():
     assert "SafeLoader" in source
     assert not re.search(r"yaml\.(load|unsafe_load|full_load)\(", source)
     assert yaml.SafeLoader
+
+
+# -- whatever stands there --------------------------------------------------------------------------
+
+JUNK = (
+    None, True, 0, -1, 10**12, 1e300, "", "x", "Ridge", "sklearn.Ridge", "auto", "none", [], {}, [[]], [1, 2],
+    ["Ridge"] * 3, {"choices": []}, {"choices": [1, "x"]}, {"between": [1, 2]}, {"between": [2, 1]},
+    {"between": [0, 10**30]}, {"Ridge": {"alpha": {"between": [1e-3, 10]}}}, {"columns": {"rest": "drop"}},
+    {"name": "a", "model": "SVC"}, {"last": 0.2}, {1: 2}, ".nan", "2020-01-01", [None], {"model": None},
+)  # fmt: skip
+
+
+def shuffled(rng, good):
+    """Return a spec in which one to three values are something else, in some form of text."""
+    spec = copy.deepcopy(good)
+    for _ in range(int(rng.integers(1, 4))):
+        places = list(paths(spec))
+        path = places[int(rng.integers(len(places)))]
+        spec = put(spec, path, copy.deepcopy(JUNK[int(rng.integers(len(JUNK)))]))
+    text = write_text(spec) if rng.random() < 0.5 else yaml.safe_dump(spec)
+    if rng.random() < 0.3:
+        i = int(rng.integers(len(text)))
+        text = text[:i] + ":[]{}#&*!|>'\"%@`-\t\n"[int(rng.integers(19))] + text[i + 1 :]
+    return text
+
+
+@pytest.mark.parametrize("n", [50, pytest.param(500, marks=pytest.mark.slow)])
+def test_specs_with_anything_in_them_are_prepared_or_refused_soon(n, folder):
+    rng = np.random.default_rng(n)
+    file = folder / "spec.yaml"
+    refused = 0
+    for i in range(n):
+        file.write_text(shuffled(rng, GOOD[list(GOOD)[i % 2]]), encoding="utf-8")
+        begun = time.process_time()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                prepare(file)
+        except SpecError:
+            refused += 1
+        assert time.process_time() - begun < 10, file.read_text()
+    assert refused > n / 2
