@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ParameterSampler
 
 import zoo
 from zoo import registry
@@ -287,6 +287,25 @@ def test_a_class_of_ones_own_has_no_name():
 
     assert name_of(Ridge) is None
     assert name_of(dict) is None
+
+
+# -- ranges ---------------------------------------------------------------------------------------
+
+SHORT = {"max_epochs": 1, "random_state": 0}
+
+
+@pytest.mark.filterwarnings("ignore")  # that a setting drawn at random did not converge, and the like
+@pytest.mark.parametrize("n", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", NAMES)
+def test_ranges_of_a_card_never_contain_what_raises(name, n):
+    cls = find(name)
+    if any(p.required for p in cls.card().parameters):
+        pytest.skip("it needs an environment")
+    ranges = {k: v for k, v in cls.card().distributions().items() if k not in SHORT}
+    rows, targets = cls.input.toy(np.random.RandomState(0), 40)
+    given = {k: v for k, v in SHORT.items() if k in cls._defaults}
+    for drawn in ParameterSampler(ranges, n, random_state=0) if ranges else ({},):
+        cls(**drawn, **given).fit(rows, targets)
 
 
 # -- above the families ----------------------------------------------------------------------------

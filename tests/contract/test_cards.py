@@ -2,6 +2,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_regression
+from sklearn.model_selection import RandomizedSearchCV
 
 from zoo.contract.cards import Card, Parameter, prose_html, read_card
 from zoo.contract.inputs import Input, Table, Text
@@ -9,6 +11,7 @@ from zoo.contract.params import REQUIRED, Fixed, NonNegative, Positive, Search
 from zoo.contract.roles import Classifier, Regressor, Sampler, Transformer
 from zoo.linear.logistic_regression import LogisticRegression
 from zoo.linear.ridge import Ridge
+from zoo.trees.boosting import BoostingRegressor
 
 
 class Engine(Regressor, abstract=True):
@@ -273,3 +276,48 @@ def test_prose_as_html():
         "<p>Two <math><mi>α</mi></math> &amp; three.</p>"
     )
     assert prose_html("") == ""
+
+
+# -- what a search may try ----------------------------------------------------------------------------
+
+
+def test_distributions_draw_from_the_ranges_in_their_types():
+    card = BoostingRegressor.card()
+    ranges = card.distributions()
+    for p in card.parameters:
+        if isinstance(p.search, Fixed) or p.search is None:
+            assert p.name not in ranges
+        elif isinstance(p.search, list):
+            assert ranges[p.name] == p.search
+        else:
+            drawn = ranges[p.name].rvs(size=200, random_state=0)
+            assert drawn.min() >= p.search.low
+            assert drawn.max() <= p.search.high
+            assert (drawn.dtype.kind == "i") == p.integer
+
+
+def test_integers_on_a_log_scale_are_as_likely_as_their_cells():
+    leaves = BoostingRegressor.card().distributions()["n_estimators"]
+    low, high = leaves.support()
+    middle = int(np.sqrt(low * high))
+    assert abs(leaves.cdf(middle) - 0.5) < 0.05
+
+
+def test_a_random_search_of_scikit_learn_takes_them():
+    X, y = make_regression(40, 3, random_state=0)
+    ridge = Ridge()
+    search = RandomizedSearchCV(ridge, ridge.card().distributions(), n_iter=4, cv=2, random_state=0)
+    assert search.fit(X, y).best_estimator_.alpha > 0
+
+
+def test_distributions_of_optuna_have_the_same_ends():
+    optuna = pytest.importorskip("optuna")
+    found = BoostingRegressor.card().distributions("optuna")
+    scipy_ones = BoostingRegressor.card().distributions()
+    assert found.keys() == scipy_ones.keys()
+    for name, distribution in found.items():
+        if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+            assert list(distribution.choices) == scipy_ones[name]
+        else:
+            ends = distribution.low, distribution.high
+            assert ends == pytest.approx(scipy_ones[name].support())

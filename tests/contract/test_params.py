@@ -8,6 +8,7 @@ import pytest
 
 from zoo.contract.params import (
     REQUIRED,
+    Among,
     Check,
     Count,
     Device,
@@ -210,6 +211,7 @@ def test_search_grid():
         (bool, [False, True]),
         (Literal["a"] | bool, ["a", False, True]),
         (Annotated[int, Fixed("x")] | None, Fixed("x")),
+        (Annotated[Literal["a", "b", "c"] | None, Among("a", "c")], ["a", "c"]),
         (float, None),
         (str, None),
         (Any, None),

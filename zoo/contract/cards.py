@@ -58,8 +58,9 @@ def _optuna_distribution(parameter: Parameter) -> Any:
     from optuna import distributions
 
     tried = parameter.search
-    if not isinstance(tried, Search):
+    if isinstance(tried, list):
         return distributions.CategoricalDistribution(tried)
+    assert isinstance(tried, Search)
     if parameter.integer:
         return distributions.IntDistribution(int(tried.low), int(tried.high), log=tried.log)
     return distributions.FloatDistribution(tried.low, tried.high, log=tried.log)

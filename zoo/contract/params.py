@@ -22,6 +22,7 @@ import numpy as np
 
 __all__ = [
     "REQUIRED",
+    "Among",
     "Check",
     "Count",
     "Device",
@@ -106,6 +107,13 @@ class Search:
         if integer:
             return [int(v) for v in np.unique(np.round(values).astype(int))]
         return [float(v) for v in values]
+
+
+class Among:
+    """The choices that a search tries, where some ask for other data or for other parameters."""
+
+    def __init__(self, *choices: Any) -> None:
+        self.choices = list(choices)
 
 
 @dataclass(frozen=True)
@@ -310,6 +318,8 @@ def search_range(hint: Any) -> Search | Fixed | list[Any] | None:
         for marker in reversed(args[1:]):  # the outermost word wins
             if isinstance(marker, Search | Fixed):
                 return marker
+            if isinstance(marker, Among):
+                return list(marker.choices)
         return search_range(args[0])
     if origin in (Union, UnionType):
         found = [search_range(a) for a in args]

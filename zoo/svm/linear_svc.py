@@ -88,7 +88,10 @@ class LinearSVC(Classifier):
     C: Annotated[Positive, Search(1e-3, 1e2, log=True)] = 1.0
     loss: Literal["hinge", "squared_hinge"] = "squared_hinge"
     multi_class: Literal["ovr", "crammer_singer"] = "ovr"
-    solver: Literal["auto", "dual_ascent", "newton", "interior_point"] = "auto"
+    solver: Annotated[
+        Literal["auto", "dual_ascent", "newton", "interior_point"],
+        Fixed("it changes the time, not the result"),
+    ] = "auto"
     fit_intercept: bool = True
     intercept_scaling: Annotated[Positive, Search(1.0, 100.0, log=True)] = 1.0
     tol: Tolerance = 1e-4

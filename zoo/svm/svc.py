@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.contract.params import Jobs, Positive, Search
+from zoo.contract.params import Fixed, Jobs, Positive, Search
 from zoo.contract.roles import Classifier
 from zoo.contract.steps import Steps
 from zoo.engines.kernels.estimator import KernelMachine
@@ -86,7 +86,9 @@ class SVC(Classifier, KernelMachine):
     }
 
     C: Annotated[Positive, Search(1e-2, 1e3, log=True)] = 1.0
-    solver: Literal["auto", "smo", "interior_point", "dual_ascent"] = "auto"
+    solver: Annotated[
+        Literal["auto", "smo", "interior_point", "dual_ascent"], Fixed("it changes the time, not the result")
+    ] = "auto"
     n_jobs: Jobs = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:

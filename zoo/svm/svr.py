@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.contract.params import NonNegative, Positive, Search
+from zoo.contract.params import Fixed, NonNegative, Positive, Search
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.engines.kernels.estimator import KernelMachine
@@ -69,7 +69,9 @@ class SVR(Regressor, KernelMachine):
 
     C: Annotated[Positive, Search(1e-2, 1e3, log=True)] = 1.0
     epsilon: Annotated[NonNegative, Search(1e-3, 1.0, log=True)] = 0.1
-    solver: Literal["auto", "smo", "interior_point"] = "auto"
+    solver: Annotated[
+        Literal["auto", "smo", "interior_point"], Fixed("it changes the time, not the result")
+    ] = "auto"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         from zoo.engines.kernels.dual import solve

@@ -88,7 +88,7 @@ class GPT(LanguageModel):
     """
 
     n_layers: Annotated[Count, Search(1, 8)] = 4
-    n_heads: Annotated[Count, Search(1, 8, log=True)] = 4
+    n_heads: Annotated[Count, Fixed("a divisor of the width; search a list")] = 4
     norm: Literal["rms", "layer"] = "layer"
     positions: Literal["rotary", "learned", "sinusoidal"] = "rotary"
     activation: Activation = "gelu"

@@ -7,7 +7,7 @@ import numpy as np
 
 from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import Input, Table
-from zoo.contract.params import Count, Device, Fixed, Interval, Positive, Search, Tolerance
+from zoo.contract.params import Among, Count, Device, Fixed, Interval, Positive, Search, Tolerance
 from zoo.engines.magnitudes import check_squares
 
 
@@ -51,7 +51,10 @@ class KernelMachine(Estimator, abstract=True):
     input: ClassVar[Input] = Table(sparse=True)
     extra_capabilities: ClassVar[tuple[str, ...]] = ("gpu",)
 
-    kernel: Literal["linear", "poly", "rbf", "sigmoid", "precomputed"] | Callable[..., Any] = "rbf"
+    kernel: Annotated[
+        Literal["linear", "poly", "rbf", "sigmoid", "precomputed"] | Callable[..., Any],
+        Among("linear", "poly", "rbf", "sigmoid"),  # a kernel that is given is other data
+    ] = "rbf"
     gamma: Literal["scale", "auto"] | Annotated[Positive, Search(1e-4, 1e1, log=True)] = "scale"
     degree: Annotated[Count, Search(2, 5)] = 3
     coef0: Annotated[float, Interval(None, None), Search(0.0, 1.0)] = 0.0

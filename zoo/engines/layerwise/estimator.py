@@ -149,7 +149,7 @@ class NoProp(LocallyTrained, abstract=True):
     ] = "dense"
     dropout: Probability = 0.2
     embedding: Literal["one-hot", "learned", "prototype"] = "one-hot"
-    embedding_dim: Annotated[Count | None, Search(10, 100, log=True)] = None
+    embedding_dim: Annotated[Count | None, Fixed("a prototype has the size of a row")] = None
     head: Literal["linear", "radial", "nearest"] = "linear"
     n_samples: Annotated[Count, Fixed("more runs cost time, not accuracy")] = 1
 

@@ -532,9 +532,9 @@ class Forest(Growing, abstract=True):
     n_estimators: Annotated[int, Interval(1, None), Search(50, 1000, log=True)] = field(
         default=100, kw_only=False
     )
-    bootstrap: bool = True
+    bootstrap: Annotated[bool, Fixed("max_samples is nothing without it; search one of them")] = True
     max_samples: Share | Count | None = None
-    oob_score: bool = False
+    oob_score: Annotated[bool, Fixed("it adds an estimate and changes no prediction")] = False
     warm_start: bool = False
     n_jobs: Jobs = None
 
