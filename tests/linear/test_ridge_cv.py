@@ -185,3 +185,14 @@ def test_leave_one_out_of_wide_float32_is_no_rounding():
     m = RidgeCV().fit((100 * X).astype(np.float32), y.astype(np.float32))
     np.testing.assert_allclose(m.best_score_, RidgeCV().fit(100 * X, y).best_score_, rtol=1e-4)
     assert m.coef_.dtype == np.float32
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(30, 30), (20, 40)])
+def test_sparse_rows_that_fit_themselves_are_left_out_like_dense_ones(form, intercept, n, d):
+    X, y = problem(n, d)
+    dense = RidgeCV(alphas=(1e-14,), fit_intercept=intercept).fit(X, y)
+    thin = RidgeCV(alphas=(1e-14,), fit_intercept=intercept).fit(form(X), y)
+    np.testing.assert_allclose(thin.best_score_, dense.best_score_, rtol=1e-5)
+    np.testing.assert_allclose(thin.coef_, dense.coef_, rtol=1e-5)

@@ -218,14 +218,13 @@ def _take_ratios(design, alphas, rows, residuals, room, take):
 
 def _leave_out(design, alphas, train, test, take):
     """One pair (train, test) by the singular values of the training rows."""
-    part = Design(
-        design.X[train], design.given_y[train], None if design.w is None else design.w[train],
-        design.intercept,
-    )  # fmt: skip
+    # Singular values of a sparse matrix are those of its dense form; there are few such rows.
+    X, held = (design.X[rows].toarray() if design.sparse else design.X[rows] for rows in (train, test))
+    part = Design(X, design.given_y[train], None if design.w is None else design.w[train], design.intercept)
     part = part.in_double() or part
     found = ByRows.of_matrix(part)
-    X, Y = design.X[test], design.given_y[test]
-    Z, k = X - part.x_mean, Y.shape[1]
+    Y = design.given_y[test]
+    Z, k = held - part.x_mean, Y.shape[1]
     errors = [on_host(Y - part.y_mean - Z @ found.solve(np.full(k, a))) for a in alphas]
     take(test, np.stack(errors, axis=1))
 
