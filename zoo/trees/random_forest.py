@@ -66,6 +66,7 @@ class RandomForestClassifier(Forest, Classifier):
     logits: ClassVar[bool] = False
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS,
+        "check_sample_weight_equivalence_on_sparse_data": DRAWS_ROWS,
         "check_weights_count_as_repetition": DRAWS_ROWS,
     }
 

@@ -525,7 +525,10 @@ class Forest(Growing, abstract=True):
         Mean decrease in impurity (MDI): share of each column.
     """
 
-    excused: ClassVar[dict[str, str]] = {"check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS}
+    excused: ClassVar[dict[str, str]] = {
+        "check_sample_weight_equivalence_on_dense_data": DRAWS_ROWS,
+        "check_sample_weight_equivalence_on_sparse_data": DRAWS_ROWS,
+    }
 
     learned: ClassVar[tuple[str, ...]] = ("feature_importances_", "seeds_", "n_drawn_", "n_samples_fit_")
 
