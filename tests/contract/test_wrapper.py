@@ -149,3 +149,10 @@ def test_callbacks_see_inside():
 def test_a_wrapper_is_no_regressor_by_itself():
     assert Twice.card().roles == ("Wrapper",)
     assert not issubclass(Wrapper, Regressor)
+
+
+def test_what_is_no_estimator_is_refused_by_fit_and_leaves_the_tags_readable():
+    model = Twice(object())
+    with pytest.raises(ValueError, match="estimator must be"):
+        model.fit(X, Y)
+    assert get_tags(model).estimator_type is None

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -112,6 +113,16 @@ class Steps:
                 **self._data,
             )
         )
+
+    def hand_on(self, held: Any) -> AbstractContextManager[None]:
+        """Let the callbacks of this fit see inside the fit of an estimator that is held."""
+        if not self.watched:
+            return nullcontext()
+        if self._root is None:
+            self._begin_fit(None)
+        context = self._open[-1].context if self._open else self._root
+        handed: AbstractContextManager[None] = context.propagate_callback_context(held)
+        return handed
 
     def finish(self) -> None:
         """Close what is open; called after ``_learn`` returned, not after it raised."""

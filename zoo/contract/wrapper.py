@@ -66,10 +66,13 @@ class Wrapper(Estimator, abstract=True, role="Wrapper"):
 
     def __sklearn_tags__(self) -> Tags:
         """Describe the wrapper to scikit-learn as what it holds."""
-        tags, held = super().__sklearn_tags__(), get_tags(self._held())
+        tags, held = super().__sklearn_tags__(), self._held()
+        if not hasattr(held, "__sklearn_tags__"):
+            return tags  # what is no estimator is refused by fit, in a sentence
+        of_held = get_tags(held)
         for name in ("estimator_type", "classifier_tags", "regressor_tags", "transformer_tags",
                      "input_tags", "target_tags", "non_deterministic"):  # fmt: skip
-            setattr(tags, name, getattr(held, name))
+            setattr(tags, name, getattr(of_held, name))
         return tags
 
     # -- learning ---------------------------------------------------------------------------------
