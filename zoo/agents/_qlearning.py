@@ -147,7 +147,7 @@ class QLearner(Learner):
         self.updates += 1
         if self.updates % a.target_update_interval == 0:
             self.q.follow(a.tau)
-        return float(errors["losses"].mean())
+        return float(errors["losses"].sum()) / n
 
     def publish(self, agent: Any) -> None:
         """Set the fitted attributes of the agent, as copies."""

@@ -17,7 +17,8 @@ class Approximator:
     """One network of a learner.
 
     The module is the truth: its parameters are the ones that are stepped, by an optimiser of torch
-    with the state that torch gives it. The slow copy is plain state beside it, which no optimiser
+    with the state that torch gives it (one state for all parameters in one piece, where the optimiser
+    treats every number by itself). The slow copy is plain state beside it, which no optimiser
     and no clipping sees.
 
     Parameters
@@ -52,8 +53,10 @@ class Approximator:
         self.max_grad_norm = max_grad_norm
         self.piece = OnePiece(module)
         self.passing = pass_through(module)
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
         cls, options = optim.resolve(optimizer, {})
+        # The rules of the house treat every number by itself, and so may take all of them at once.
+        whole = cls.__module__ == optim.__name__
+        self.parameters = [self.piece.parameter()] if whole else self.piece.parameters
         self.optimizer = cls(self.parameters, **{"lr": 1e-3, **options})
         # One pass by hand over two batches costs less than two; a graph would keep both.
         self._together = not isinstance(self.passing, GraphPass)

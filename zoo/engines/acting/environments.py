@@ -112,7 +112,7 @@ class _Checked:
 
     def _read(self, observation: Any) -> np.ndarray:
         """Return one observation as an element of the space."""
-        array = np.asarray(observation)
+        array = observation if isinstance(observation, np.ndarray) else np.asarray(observation)
         if array.shape != self.single_space.shape:
             raise ValueError(
                 f"{self.name}: {self.env_name} gave an observation of shape {array.shape} where its "
@@ -129,13 +129,15 @@ class _Checked:
                 f"observation_space: {e} Mend the environment, or wrap it."
             ) from None
 
-    def _check_finite(self, observations: np.ndarray, rewards: np.ndarray | None = None) -> None:
+    def _check_finite(self, observations: np.ndarray) -> None:
         if self._inexact and not np.isfinite(observations).all():
             raise ValueError(
                 f"{self.name}: {self.env_name} gave an observation with NaN or infinity; mend the "
                 "environment, or wrap it so that every observation is finite."
             )
-        if rewards is not None and not math.isfinite(rewards.sum()):
+
+    def _check_rewards(self, total: float, rewards: np.ndarray) -> None:
+        if not math.isfinite(total):
             raise ValueError(
                 f"{self.name}: {self.env_name} gave a reward that is NaN or infinity "
                 f"({rewards.tolist()}); mend the environment, or wrap it so that every reward is "
@@ -210,7 +212,7 @@ class Environments(_Checked):
         before = self.observations
         after = before.copy()
         listed = actions.tolist() if actions.ndim == 1 else actions
-        ended = []
+        ended, total = [], 0.0
         for i, env in enumerate(self.envs):
             if self.resting[i]:
                 continue
@@ -218,12 +220,14 @@ class Environments(_Checked):
             seen = self._read(observation)
             after[i] = seen if self.frames is None else self.frames.push(i, seen)
             rewards[i] = reward
+            total += reward
             self._length[i] += 1
             if end or cut or self._length[i] >= self.limit:
                 terminated[i] = end
                 truncated[i] = not end
                 ended.append(i)
-        self._check_finite(after, rewards)
+        self._check_finite(after)
+        self._check_rewards(total, rewards)
         real = ~self.resting
         self.observations = after
         if ended:
@@ -278,7 +282,7 @@ class VectorisedEnvironments(_Checked):
         before = self.observations
         observations, rewards, terminated, truncated, info = self.venv.step(actions)
         after = self._cast(observations)
-        self._check_finite(after, rewards)
+        self._check_rewards(rewards.sum(), rewards)
         self.observations = after
         terminated, truncated = np.array(terminated), np.array(truncated) & ~np.array(terminated)
         real = np.ones(self.n, dtype=bool)

@@ -112,13 +112,15 @@ class OnePiece:
 
     Attributes
     ----------
+    parameters : list of Parameter
+        Those that are trained.
     values, gradient : tensor
-        Of all trained parameters.
+        Of all of them.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        parameters = [p for p in module.parameters() if p.requires_grad]
+        self.parameters = parameters = [p for p in module.parameters() if p.requires_grad]
         kinds = {(str(p.dtype), str(p.device)) for p in parameters}
         if len(kinds) != 1:
             raise ValueError(
@@ -144,6 +146,12 @@ class OnePiece:
         raise TypeError(
             "a copy of OnePiece would not hold the memory of its module; make one of the copied module."
         )
+
+    def parameter(self) -> nn.Parameter:
+        """Return all values as one parameter, for an optimiser that treats every number by itself."""
+        whole = nn.Parameter(self.values)
+        whole.grad = self.gradient
+        return whole
 
     def clip(self, max_norm: float) -> None:
         """Scale the gradient so that its norm is at most ``max_norm``."""
