@@ -56,6 +56,16 @@ class QLearner(Learner):
             self.replay.cut()
         self.owed = 0
 
+    def threads(self) -> Any:
+        """Return the context to learn in, by the largest product of an update."""
+        from zoo.engines.neural import threads
+
+        rows = 2 * self.agent.batch_size * self.copies
+        module = self.q.module
+        return threads.for_work(
+            [module], threads.Row(self.space.seen_shape), rows, next(module.parameters()).device
+        )
+
     def progress(self, step: int) -> float:
         """Return how far this fit is: 0 at first, 1 at the end and beyond."""
         return min((step - self.began) / self.agent.total_timesteps, 1.0)

@@ -337,3 +337,21 @@ def test_agents_learn_on_a_gpu(env, tmp_path):
     again = pickle.loads(pickle.dumps(a))
     np.testing.assert_allclose(again.action_value(x), a.action_value(x), rtol=1e-5, atol=1e-6)
     assert again.partial_fit().n_steps_ > a.n_steps_
+
+
+def test_small_images_are_learned_in_one_thread_of_torch_too():
+    seen = []
+
+    class Watched(nn.Flatten):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return super().forward(x)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        agent("ZooFilm-v0", network=lambda shape: Watched()).fit()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen[3:]) == {1}  # the first look only at the shape of the features

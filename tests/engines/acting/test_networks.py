@@ -87,9 +87,3 @@ def test_a_body_that_gives_no_features_gets_a_sentence(body, words):
 def test_a_factory_of_something_else_gets_a_sentence():
     with pytest.raises(ValueError, match=r"network made dict of the shape \(3,\)"):
         networks.users_own(lambda shape: {}, (3,), "DQN")
-
-
-def test_multiplications_are_counted_at_every_place():
-    with blocks.seeded(0):
-        module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 5))
-    assert networks.multiplications(module, torch.zeros(1, 1, 4, 4)) == 2 * 9 * 4 + 8 * 5

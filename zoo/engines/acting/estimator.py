@@ -5,6 +5,7 @@ derives from `RolloutAgent`, or from `NetworkAgent` where a network learns, and 
 (how to learn), ``_greedy`` (what to do afterwards) and where it can ``_proba``, ``_action_values``.
 """
 
+import contextlib
 import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -35,6 +36,10 @@ class Learner:
 
     #: Columns that it adds to the history.
     notes: ClassVar[tuple[str, ...]] = ()
+
+    def threads(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context to learn in: how many threads the work is worth."""
+        return contextlib.nullcontext()
 
     def act(self, observations: np.ndarray, step: int) -> np.ndarray:
         """Choose actions to learn from."""
@@ -137,11 +142,12 @@ class RolloutAgent(Agent, abstract=True):
             try:
                 for _ in steps(n, "iteration"):
                     until = min(done + self.steps_per_iteration, goal)
-                    while done < until:
-                        t = envs.step(learner.act(envs.observations, done))
-                        done += int(np.count_nonzero(t.real))
-                        history.note(learner.learn(self._as_learned(t), done))
-                        history.add(t, done)
+                    with learner.threads():
+                        while done < until:
+                            t = envs.step(learner.act(envs.observations, done))
+                            done += int(np.count_nonzero(t.real))
+                            history.note(learner.learn(self._as_learned(t), done))
+                            history.add(t, done)
                     self._publish(learner, history, done)
             except (KeyboardInterrupt, Exception) as error:
                 if done == begun:
@@ -552,10 +558,15 @@ class NetworkAgent(RolloutAgent, abstract=True):
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
         """Return what the fitted network gives for encoded observations."""
-        from zoo.engines.neural.passes import pass_through
+        from zoo.engines.neural import threads
+        from zoo.engines.neural.passes import GraphPass, pass_through
 
-        out: np.ndarray = pass_through(self._network()).outputs(x)
-        return out
+        passing = pass_through(self._network())
+        if not isinstance(passing, GraphPass):
+            return passing.outputs(x)  # type: ignore[no-any-return]
+        row = threads.Row(self.observation_space_.seen_shape)
+        with threads.for_work([passing.module], row, len(x), passing.device):
+            return passing.outputs(x)
 
     def _network(self) -> Any:
         network = vars(self).get("network_")

@@ -147,27 +147,3 @@ def features_of(module: nn.Module, shape: tuple[int, ...], name: str) -> int:
             f"observations it gave {given}."
         )
     return int(out.shape[1])
-
-
-def multiplications(module: nn.Module, row: Tensor) -> float:
-    """Count the multiplications of linear and convolutional layers for one row."""
-    total = 0.0
-
-    def count(part: Any, inputs: Any, output: Any) -> None:
-        nonlocal total
-        total += part.weight.numel() * float(np.prod(output.shape[2:]))
-
-    handles = [
-        part.register_forward_hook(count)
-        for part in module.modules()
-        if isinstance(part, nn.Linear | nn.modules.conv._ConvNd)
-    ]
-    training = module.training
-    try:
-        with torch.no_grad():
-            module.eval()(row)
-    finally:
-        module.train(training)
-        for handle in handles:
-            handle.remove()
-    return total
