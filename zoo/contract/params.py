@@ -20,6 +20,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import numpy as np
 
+from zoo.contract.elsewhere import called_here
+
 __all__ = [
     "REQUIRED",
     "Among",
@@ -429,9 +431,12 @@ def choice_words(hint: Any) -> list[str]:
 
 
 def did_you_mean(given: Any, known: Sequence[str]) -> str:
-    """Return `` Did you mean 'x'?`` when one of the known words is close, else nothing."""
+    """Return `` Did you mean 'x'?`` when a known word is close or is another library's, else nothing."""
     if not isinstance(given, str):
         return ""
+    ours = called_here(given, known)
+    if ours is not None:
+        return f" It is called {ours!r} here."
     alike = {word.lower(): word for word in reversed(known)}
     close = difflib.get_close_matches
     found = close(given, known, n=1) or close(given.lower(), alike, n=1)

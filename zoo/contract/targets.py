@@ -103,8 +103,12 @@ class Numbers(Target):
             y = column_or_1d(y, warn=True)
         y = check_array(
             y, ensure_2d=False, allow_nd=self.shape is not None, dtype=estimator.dtype_, input_name="y",
-            estimator=estimator, copy=False,
+            estimator=estimator, copy=False, ensure_all_finite=False,
         )  # fmt: skip
+        if not np.isfinite(y).all():
+            raise ValueError(
+                f"Input y contains NaN or infinity{_where(y)}; leave these rows out or fill them in."
+            )
         check_consistent_length(np.empty(n), y)
         if self.shape is not None and not self._fits(y.shape[1:]):
             wanted = ", ".join("any" if size is None else str(size) for size in self.shape)
@@ -149,7 +153,7 @@ class Labels(Target):
         else:
             y = column_or_1d(y, warn=True)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise ValueError("Input y contains NaN or infinity; give every row a class label.")
+            raise ValueError(f"Input y contains NaN or infinity{_where(y)}; give every row a class label.")
         check_consistent_length(np.empty(n), y)
         check_classification_targets(y)
         return np.asarray(y)
@@ -209,6 +213,12 @@ class Labels(Target):
         """Name the classes that are in y before and not in y after."""
         lost = [np.setdiff1d(*pair) for pair in zip(*map(_columns, (before, after)), strict=True)]
         return [label for column in lost for label in column.tolist()]
+
+
+def _where(y: np.ndarray) -> str:
+    """Say which rows of y are not finite."""
+    rows = np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))
+    return f" in {len(rows)} of {len(y)} rows, the first of them row {rows[0]}"
 
 
 def _columns(y: np.ndarray) -> Sequence[np.ndarray]:

@@ -16,7 +16,7 @@ from zoo.search._fingerprint import fingerprint
 from zoo.search._fold import fit, last_step
 from zoo.search._journal import Trial
 from zoo.search._outcome import Outcome, Predictions, interval
-from zoo.search._plan import Candidate, Plan, Range, auto_space
+from zoo.search._plan import Candidate, Plan, Range, auto_space, no_metric
 from zoo.search._settings import count_trials
 from zoo.search._show import Show
 
@@ -36,6 +36,7 @@ __all__ = [
     "interval",
     "last_step",
     "leaderboard",
+    "no_metric",
     "proposals",
     "run",
 ]

@@ -1,5 +1,6 @@
 """What to try and how: ranges, candidates and plans."""
 
+import difflib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,24 @@ def _check_fields(thing: Any) -> None:
                 f"{type(thing).__name__}: {f.name}={value!r} is not accepted; {f.name} must be "
                 f"{describe(hints[f.name])}."
             )
+
+
+# Metrics that most people want, for those whose word is like no other.
+COMMON_METRICS = (
+    "accuracy", "balanced_accuracy", "f1_macro", "neg_log_loss", "roc_auc", "r2", "neg_mean_absolute_error",
+    "neg_root_mean_squared_error",
+)  # fmt: skip
+
+
+def no_metric(name: Any) -> str:
+    """Say that there is no metric of that name, and which ones there are that come near."""
+    known = get_scorer_names()
+    near = difflib.get_close_matches(str(name), known, n=6, cutoff=0.5) or COMMON_METRICS
+    said = repr(name) if len(repr(name)) <= 60 else repr(name)[:57] + "..."
+    return (
+        f"there is no metric {said};{did_you_mean(name, known)} give one such as {', '.join(near)} "
+        "(sklearn.metrics.get_scorer_names() has all of them)."
+    )
 
 
 @dataclass(frozen=True)
@@ -192,10 +211,7 @@ class Plan:
         known = get_scorer_names()
         for metric in self.metrics:
             if metric not in known:
-                raise ParameterError(
-                    f"Plan: there is no metric {metric!r};{did_you_mean(metric, known)} accepted are "
-                    f"{', '.join(known)}."
-                )
+                raise ParameterError(f"Plan: {no_metric(metric)}")
         if self.address is not None and self.backend not in ("dask", "ray"):
             raise ParameterError(
                 f"Plan: address={self.address!r} needs backend='dask' or 'ray'; backend is "

@@ -26,7 +26,7 @@ from zoo.contract.params import (
 from zoo.experiment.spec.forms import Form, Place, Section, Verify, bounds_of, plain_of, schema_of
 from zoo.experiment.spec.text import KEY, SpecError, short
 from zoo.registry import name_of, resolve, sklearn_estimators
-from zoo.search import Range
+from zoo.search import Range, no_metric
 
 __all__ = ["Between", "Choices", "Domain", "Item", "Metric", "Model", "Splitter", "Step", "domains_of"]
 
@@ -583,11 +583,8 @@ def _plain_parameter(value: Any, where: str) -> Any:
 def _is_metric(name: str, place: Place) -> None:
     from sklearn.metrics import get_scorer_names
 
-    known = get_scorer_names()
-    if name not in known:
-        raise place.error(
-            f"there is no metric {short(name)}; accepted are {', '.join(known)}.{did_you_mean(name, known)}"
-        )
+    if name not in get_scorer_names():
+        raise place.error(no_metric(name))
 
 
 def _metrics() -> dict[str, Any]:
