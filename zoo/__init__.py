@@ -16,6 +16,6 @@ def __getattr__(name: str) -> object:
     except AttributeError as missing:
         if name.startswith("_"):
             raise
-        from zoo.contract.params import did_you_mean
+        from zoo.contract.elsewhere import did_you_mean
 
         raise AttributeError(f"zoo has no {name!r}.{did_you_mean(name, __all__)}") from missing

@@ -7,6 +7,7 @@ import zoo
 from zoo import registry
 from zoo.contract.elsewhere import METHODS, METRICS, PARAMETERS, called_here
 from zoo.contract.params import did_you_mean
+from zoo.search import Plan
 
 
 def test_every_word_leads_to_what_there_is():
@@ -40,7 +41,7 @@ def test_a_word_leads_only_to_what_is_known_there():
         (lambda: zoo.XGBClassifier, "zoo has no 'XGBClassifier'. It is called 'BoostingClassifier' here."),
         (lambda: zoo.Rigde, "zoo has no 'Rigde'. Did you mean 'Ridge'?"),
         (lambda: registry.card("LGBMRegressor"), "It is called 'BoostingRegressor' here"),
-        (lambda: zoo.search.Plan(metrics=("rmse",)), "It is called 'neg_root_mean_squared_error' here"),
+        (lambda: Plan(metrics=("rmse",)), "It is called 'neg_root_mean_squared_error' here"),
     ],
 )
 def test_words_of_others_lead_here_in_one_sentence(cause, sentence):

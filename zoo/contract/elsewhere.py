@@ -4,7 +4,9 @@ Nothing accepts two names: error messages read these tables through `did_you_mea
 them. A word leads to the first of its names that there is.
 """
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Sequence
+from typing import Any
 
 METHODS = {
     "XGBClassifier": ("BoostingClassifier",), "XGBRegressor": ("BoostingRegressor",),
@@ -72,3 +74,16 @@ def called_here(word: str, known: Collection[str]) -> str | None:
             if ours in known:
                 return ours
     return None
+
+
+def did_you_mean(given: Any, known: Sequence[str]) -> str:
+    """Return `` Did you mean 'x'?`` when a known word is close or is another library's, else nothing."""
+    if not isinstance(given, str):
+        return ""
+    ours = called_here(given, known)
+    if ours is not None:
+        return f" It is called {ours!r} here."
+    alike = {word.lower(): word for word in reversed(known)}
+    close = difflib.get_close_matches
+    found = close(given, known, n=1) or close(given.lower(), alike, n=1)
+    return f" Did you mean {alike.get(found[0], found[0])!r}?" if found else ""

@@ -9,7 +9,6 @@
 Search(low=1e-06, high=100.0, log=True)
 """
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import numpy as np
 
-from zoo.contract.elsewhere import called_here
+from zoo.contract.elsewhere import did_you_mean
 
 __all__ = [
     "REQUIRED",
@@ -49,6 +48,7 @@ __all__ = [
     "Whole",
     "accepts",
     "describe",
+    "did_you_mean",
     "fields_of",
     "is_fitted",
     "mark_of",
@@ -428,19 +428,6 @@ def choice_words(hint: Any) -> list[str]:
     if get_origin(hint) is Literal:
         return [a for a in get_args(hint) if isinstance(a, str)]
     return [s for a in get_args(hint) if not inspect.isfunction(a) for s in choice_words(a)]
-
-
-def did_you_mean(given: Any, known: Sequence[str]) -> str:
-    """Return `` Did you mean 'x'?`` when a known word is close or is another library's, else nothing."""
-    if not isinstance(given, str):
-        return ""
-    ours = called_here(given, known)
-    if ours is not None:
-        return f" It is called {ours!r} here."
-    alike = {word.lower(): word for word in reversed(known)}
-    close = difflib.get_close_matches
-    found = close(given, known, n=1) or close(given.lower(), alike, n=1)
-    return f" Did you mean {alike.get(found[0], found[0])!r}?" if found else ""
 
 
 def _short(value: Any) -> str:
