@@ -51,6 +51,8 @@ def test_every_extreme_input_is_answered_or_refused(watched):
     assert failures(watched, cases()) == ""
 
 
-def test_what_is_late_is_ended_and_named(watched):
-    assert watched.verdict("Ridge", "X zero", seconds=0.0) == "did not end in 0 seconds"
-    assert watched.verdict("Ridge", "X zero") == ""
+def test_what_is_late_is_ended_and_named():
+    process = extremes.Watched(extremes.never)
+    assert process.verdict("Ridge", "X zero", seconds=0.5) == "did not end in 0.5 seconds"
+    assert process.verdict("Ridge", "X zero", seconds=0.5) == "did not end in 0.5 seconds"
+    process.close()

@@ -93,3 +93,19 @@ def test_too_few_passes_are_said():
     X, y = problem(30, 100)
     with pytest.warns(ConvergenceWarning, match="max_iter=1"):
         Lasso(alpha=1e-3, max_iter=1, tol=1e-12).fit(X, y)
+
+
+@pytest.mark.parametrize(("n", "d"), [(80, 12), (40, 90), (700, 600)])
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("rho", [1.0, 0.5])
+def test_positive_coefficients_satisfy_their_conditions(n, d, thin, rho):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d)) * (rng.uniform(size=(n, d)) < 0.5)
+    y = X[:, :4] @ [1.0, -2, 0.5, 3] + rng.normal(size=n)
+    m = Lasso(0.05, l1_ratio=rho, positive=True, tol=1e-13).fit(sparse.csr_array(X) if thin else X, y)
+    slope = (X - X.mean(axis=0)).T @ (y - m.predict(X)) / n - 0.05 * rho - 0.05 * (1 - rho) * m.coef_
+    assert (m.coef_ >= 0).all()
+    assert (m.coef_ > 0).any()
+    np.testing.assert_allclose(slope[m.coef_ > 0], 0, atol=1e-7)
+    assert (slope <= 1e-7).all()
+    assert m.dual_gap_ < 1e-10

@@ -23,7 +23,7 @@ def test_agrees_with_scikit_learn(n, d):
     X, y = problem(n, d)
     theirs = linear_model.LassoCV(alphas=30, eps=0.05, cv=KFold(5), tol=1e-10, max_iter=100_000).fit(X, y)
     for Z in (X, sparse.csr_array(X)):
-        ours = LassoCV(n_alphas=30, eps=0.05, tol=1e-10).fit(Z, y)
+        ours = LassoCV(alphas=30, eps=0.05, tol=1e-10).fit(Z, y)
         np.testing.assert_allclose(ours.alphas_, theirs.alphas_, rtol=1e-9)
         np.testing.assert_allclose(ours.mse_path_, theirs.mse_path_, rtol=1e-4)
         np.testing.assert_allclose(ours.alpha_, theirs.alpha_)
@@ -54,7 +54,7 @@ def test_given_penalties_and_bad_splits():
 def test_cv_means_what_it_means_in_scikit_learn(cv):
     X, y = problem()
     theirs = linear_model.LassoCV(alphas=20, eps=0.05, cv=cv, tol=1e-10, max_iter=100_000).fit(X, y)
-    ours = LassoCV(n_alphas=20, eps=0.05, cv=cv, tol=1e-10).fit(X, y)
+    ours = LassoCV(alphas=20, eps=0.05, cv=cv, tol=1e-10).fit(X, y)
     np.testing.assert_allclose(ours.mse_path_, theirs.mse_path_, rtol=1e-4)
     np.testing.assert_allclose(ours.alpha_, theirs.alpha_)
 

@@ -276,3 +276,15 @@ def test_nearly_square_data():
         X, y = problem(n, d)
         theirs = linear_model.LinearRegression().fit(X, y)
         np.testing.assert_allclose(LinearRegression().fit(X, y).coef_, theirs.coef_, rtol=1e-6, atol=1e-7)
+
+
+def test_positive_coefficients_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6)) + 2
+    Y = X @ rng.normal(size=(6, 2)) + rng.normal(size=(80, 2))
+    w = rng.uniform(0.5, 2, 80)
+    ours = LinearRegression(positive=True, n_jobs=2, copy_X=True).fit(X, Y, w)
+    theirs = linear_model.LinearRegression(positive=True).fit(X, Y, w)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-10)
+    with pytest.raises(ValueError, match="positive=True"):
+        LinearRegression(positive=True, solver="qr").fit(X, Y)

@@ -259,3 +259,30 @@ def test_a_gpu_gives_the_same_numbers(k):
     X, y = problem(5000, 20, k=k)
     ours, theirs = (LogisticRegression(device=d).fit(X, y) for d in ("cpu", "cuda"))
     np.testing.assert_allclose(theirs.coef_, ours.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "newton-cholesky", "lbfgs", "sag", "saga", "liblinear"])
+def test_solvers_of_scikit_learn_reach_the_same_optimum(solver):
+    X, y = load_iris(return_X_y=True)
+    named = LogisticRegression(solver=solver, n_jobs=1, verbose=0, dual=False, warm_start=True).fit(X, y)
+    np.testing.assert_allclose(named.coef_, LogisticRegression().fit(X, y).coef_, atol=1e-5)
+    named.fit(X[50:], y[50:])  # a warm start begins afresh: other classes are no error
+    assert len(named.classes_) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [({"penalty": "l1"}, {"l1_ratio": 1.0}), ({"penalty": "l2"}, {}), ({"penalty": None}, {"C": np.inf}),
+     ({"penalty": "elasticnet", "l1_ratio": 0.5}, {"l1_ratio": 0.5})],
+)  # fmt: skip
+def test_penalty_is_the_older_word(word, meaning):
+    X, y = load_iris(return_X_y=True)
+    a = LogisticRegression(**word, solver="saga" if "l1" in str(word) else "auto").fit(X[50:], y[50:])
+    b = LogisticRegression(**meaning).fit(X[50:], y[50:])
+    np.testing.assert_array_equal(a.coef_, b.coef_)
+
+
+def test_coefficients_of_all_classes_sum_to_nothing():
+    X, y = load_iris(return_X_y=True)
+    m = LogisticRegression(C=150).fit((X - X.mean(axis=0)) / X.std(axis=0), y)
+    assert np.abs(m.coef_.sum(axis=0)).max() < 1e-12

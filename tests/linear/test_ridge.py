@@ -144,3 +144,27 @@ def test_large_sparse_data_go_by_conjugate_gradients(n, d, weighted, monkeypatch
     direct = Ridge(alpha=1.0, solver="cholesky").fit(X.tocsr(), Y, w)
     np.testing.assert_allclose(ours.predict(X), direct.predict(X), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(ours.coef_, direct.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(60, 8), (20, 40)])
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("alpha", [1e-3, 10.0])
+def test_positive_coefficients_satisfy_their_conditions(shape, thin, alpha):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=shape) + 1
+    y = X[:, :3] @ [1.0, -2, 3] + rng.normal(size=shape[0])
+    m = Ridge(alpha, positive=True).fit(sparse.csr_array(X) if thin else X, y)
+    slope = (X - X.mean(axis=0)).T @ (y - m.predict(X)) - alpha * m.coef_
+    assert (m.coef_ >= 0).all()
+    size = np.abs(X.T @ y).max()
+    np.testing.assert_allclose(slope[m.coef_ > 0], 0, atol=1e-9 * size)
+    assert (slope <= 1e-9 * size).all()
+    with pytest.raises(ValueError, match="takes 'auto'"):
+        Ridge(positive=True, solver="svd").fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["lsqr", "sparse_cg", "sag", "saga", "lbfgs"])
+def test_names_of_scikit_learn_reach_the_same_optimum(solver):
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    ours = Ridge(solver=solver, max_iter=100, random_state=0, copy_X=False, tol=1e-3)
+    np.testing.assert_array_equal(ours.fit(X, X[:, 0]).coef_, Ridge().fit(X, X[:, 0]).coef_)

@@ -196,3 +196,46 @@ def test_sparse_rows_that_fit_themselves_are_left_out_like_dense_ones(form, inte
     thin = RidgeCV(alphas=(1e-14,), fit_intercept=intercept).fit(form(X), y)
     np.testing.assert_allclose(thin.best_score_, dense.best_score_, rtol=1e-5)
     np.testing.assert_allclose(thin.coef_, dense.coef_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scoring", ["r2", "neg_mean_absolute_error"])
+@pytest.mark.parametrize("cv", [None, 4])
+def test_scoring_is_that_of_scikit_learn(scoring, cv):
+    X, y = problem()
+    kw = {"alphas": ALPHAS, "scoring": scoring, "cv": cv}
+    ours, theirs = RidgeCV(**kw).fit(X, y), Oracle(**kw).fit(X, y)
+    assert ours.alpha_ == theirs.alpha_
+    np.testing.assert_allclose(ours.best_score_, theirs.best_score_, rtol=1e-9)
+    with pytest.raises(ValueError, match="name of a scorer"):
+        RidgeCV(scoring="no such").fit(X, y)
+
+
+@pytest.mark.parametrize("targets", [None, 3])
+@pytest.mark.parametrize("scoring", [None, "r2"])
+def test_results_are_stored_as_in_scikit_learn(targets, scoring):
+    X, y = problem(targets=targets)
+    kw = {"alphas": ALPHAS, "store_cv_results": True, "scoring": scoring}
+    ours, theirs = RidgeCV(**kw).fit(X, y), Oracle(**kw).fit(X, y)
+    np.testing.assert_allclose(ours.cv_results_, theirs.cv_results_, rtol=1e-8)
+    with pytest.raises(ValueError, match="takes cv=None"):
+        RidgeCV(store_cv_results=True, cv=3).fit(X, y)
+
+
+def test_each_target_is_scored_for_itself():
+    X, Y = problem(targets=3)
+    kw = {"alphas": ALPHAS, "alpha_per_target": True, "scoring": "neg_mean_absolute_error"}
+    np.testing.assert_allclose(RidgeCV(**kw).fit(X, Y).alpha_, Oracle(**kw).fit(X, Y).alpha_)
+
+
+def test_one_penalty_may_be_a_number():
+    X, y = problem()
+    np.testing.assert_allclose(RidgeCV(0.3).fit(X, y).coef_, Ridge(0.3).fit(X, y).coef_, rtol=1e-9)
+
+
+def test_a_row_that_alone_decides_its_prediction_is_left_out_in_earnest():
+    X, y = problem()
+    w = np.ones(40)
+    w[0] = 1e300
+    rest = Ridge(alpha=1e-300).fit(X[1:], y[1:])
+    m = RidgeCV((1e-300,)).fit(X, y, w)
+    np.testing.assert_allclose(-m.best_score_, (y[0] - rest.predict(X[:1])[0]) ** 2, rtol=1e-6)

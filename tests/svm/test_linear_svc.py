@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn import svm
-from sklearn.datasets import load_iris, make_classification
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 from zoo.svm.linear_svc import LinearSVC
@@ -132,3 +132,19 @@ def test_seed_repeats():
     kw = {"solver": "dual_ascent", "tol": 1e-2}
     a, b = (LinearSVC(**kw, random_state=3).fit(X, y) for _ in range(2))
     np.testing.assert_array_equal(a.coef_, b.coef_)
+
+
+@pytest.mark.parametrize("C", [0.01, 0.3])
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_l1_makes_the_zeros_that_liblinear_makes(C, thin, weighted):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    w = np.random.default_rng(0).uniform(0.5, 2, len(y)) if weighted else None
+    ours = LinearSVC("l1", C=C, tol=1e-7, max_iter=20_000).fit(sparse.csr_array(X) if thin else X, y, w)
+    theirs = svm.LinearSVC(penalty="l1", dual=False, C=C, tol=1e-9, max_iter=100_000).fit(X, y, w)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=2e-4)
+    assert ours.duality_gap_ < 1e-5
+    assert (ours.coef_ == 0).sum() > 5
+    with pytest.raises(ValueError, match="penalty='l1' was given with loss='hinge'"):
+        LinearSVC("l1", loss="hinge").fit(X, y)

@@ -307,3 +307,14 @@ def test_a_kernel_of_ones_own_may_be_sparse_and_must_have_its_shape():
     for kernel in (lambda A, B: np.ones((1, 1)), lambda A, B: A, lambda A, B: np.ones((len(A), 9))):
         with pytest.raises(ValueError, match=r"the kernel gave an array of shape .* it must give one of"):
             SVC(kernel=kernel).fit(np.arange(12.0).reshape(4, 3), y)
+
+
+def test_who_asks_for_probabilities_is_told_where_they_are():
+    X, y = load_iris(return_X_y=True)
+    m = SVC(verbose=True, random_state=0, break_ties=True, decision_function_shape="ovr").fit(X, y)
+    assert not hasattr(m, "predict_proba")
+    with pytest.raises(AttributeError) as error:
+        m.predict_proba(X)
+    assert "CalibratedClassifierCV" in str(error.value.__cause__)
+    with pytest.raises(ValueError, match="CalibratedClassifierCV"):
+        SVC(probability=True).fit(X, y)

@@ -70,3 +70,9 @@ def test_infinite_price_is_refused():
     X, y = problem()
     with pytest.raises(ValueError, match="finite C"):
         SVR(C=np.inf).fit(X, y)
+
+
+def test_support_is_counted():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    m = SVR().fit(X, X[:, 0])
+    np.testing.assert_array_equal(m.n_support_, [len(m.support_)])

@@ -254,7 +254,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
         classes: Any = None,
     ) -> Self:
         before = dict(vars(self))
-        resume = self.__sklearn_is_fitted__() and (partial or getattr(self, "warm_start", False))
+        goes_on = "resume" in self.learns and getattr(self, "warm_start", False)
+        resume = self.__sklearn_is_fitted__() and (partial or goes_on)
         try:
             validate(self)
             if not resume:

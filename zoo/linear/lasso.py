@@ -12,6 +12,7 @@ from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.contract.targets import Numbers, Target
+from zoo.engines import accepted
 from zoo.engines.linear import least_squares as ls
 from zoo.engines.magnitudes import check_squares
 
@@ -38,6 +39,10 @@ class Lasso(Regressor):
         Stop when the duality gap is below ``tol`` times half the mean square of y.
     max_iter : int, default=10000
         Most passes over the working columns.
+    positive : bool, default=False
+        Whether coefficients are kept >= 0.
+    copy_X, precompute, random_state, selection, warm_start : default=True, False, None, "cyclic", False
+        Taken as in scikit-learn, without effect: the solution is proved, whatever it starts from.
 
     Attributes
     ----------
@@ -79,6 +84,12 @@ class Lasso(Regressor):
     fit_intercept: bool = True
     tol: Tolerance = 1e-8
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
+    positive: Annotated[bool, Fixed("it is what is known of the coefficients")] = False
+    copy_X: accepted.CopyX = True
+    precompute: accepted.Precompute = False
+    random_state: accepted.Draw = None
+    selection: accepted.Selection = "cyclic"
+    warm_start: accepted.WarmStart = False
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         from zoo.engines.linear import descent
@@ -92,9 +103,10 @@ class Lasso(Regressor):
         self._put(beta, gaps, x_mean, y_mean, y.ndim)
         late = False
         for t in steps(k, "target"):
-            top = np.abs(data.cross_of(t)).max() / self.l1_ratio if d else 0.0
+            cross = data.cross_of(t)
+            top = (cross if self.positive else np.abs(cross)).max() / self.l1_ratio if d else 0.0
             falls = np.geomspace(top, self.alpha, 5)[1:] if top > self.alpha else [self.alpha]
-            budget = self.l1_ratio, self.tol, self.max_iter
+            budget = self.l1_ratio, self.tol, self.max_iter, self.positive
             out, gap, sweeps = descent.path(data, t, np.asarray(falls), *budget)
             beta[t], gaps[t] = out[-1], gap[-1]
             self.n_iter_ = max(self.n_iter_, sweeps)

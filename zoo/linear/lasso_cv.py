@@ -10,6 +10,7 @@ from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Fraction, Positive, Tolerance
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
+from zoo.engines import accepted
 from zoo.engines.linear.splits import Splits, splits_of
 from zoo.engines.magnitudes import check_squares
 from zoo.linear.lasso import _prepare
@@ -27,23 +28,25 @@ class LassoCV(Regressor):
 
     Parameters
     ----------
-    n_alphas : int, default=100
-        M, the length of the path.
+    alphas : int or tuple of float, default=100
+        M, the length of the path, or the penalties to try instead.
     eps : float, default=1e-3
         The last penalty as a share of the first.
-    alphas : tuple of float or None, default=None
-        Penalties to try instead.
     l1_ratio : float, default=1.0
         rho: 1 is the lasso, below it the elastic net.
     fit_intercept : bool, default=True
         Whether to fit the unpenalised constant.
-    cv : int, splitter, iterable or None, default=5
+    cv : int, splitter, iterable or None, default=None
         As in scikit-learn: k is that many folds of consecutive rows (None is 5), else a splitter or
         pairs (train, test).
     tol : float, default=1e-6
         As in Lasso.
     max_iter : int, default=10000
         Most passes at one penalty.
+    positive : bool, default=False
+        Whether coefficients are kept >= 0.
+    copy_X, n_jobs, precompute, random_state, selection, verbose : default=True, None, "auto", None, ...
+        Taken as in scikit-learn, without effect.
 
     Attributes
     ----------
@@ -84,14 +87,20 @@ class LassoCV(Regressor):
         "check_weights_count_as_repetition": "a row of weight 2 is in one fold, two rows may not be"
     }
 
-    n_alphas: Annotated[Count, Fixed("all of them are tried")] = 100
+    alphas: Annotated[Count | tuple[Positive, ...], Fixed("all of them are tried")] = 100
     eps: Annotated[Fraction, Fixed("all penalties above it are tried")] = 1e-3
-    alphas: Annotated[tuple[Positive, ...] | None, Fixed("all of them are tried")] = None
     l1_ratio: Fraction = 1.0
     fit_intercept: bool = True
-    cv: Splits = 5
+    cv: Splits = None
     tol: Tolerance = 1e-6
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
+    positive: Annotated[bool, Fixed("it is what is known of the coefficients")] = False
+    copy_X: accepted.CopyX = True
+    precompute: accepted.Precompute = "auto"
+    random_state: accepted.Draw = None
+    selection: accepted.Selection = "cyclic"
+    n_jobs: accepted.Threads = None
+    verbose: accepted.Verbose = False
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         from zoo.engines.linear import descent
@@ -100,13 +109,14 @@ class LassoCV(Regressor):
         check_squares(type(self).__name__, w, X=X, y=Y)
         splits = splits_of("LassoCV", self.cv, X, y, self._kept)
         data, x_mean, y_mean = _prepare(X, Y, w, self.fit_intercept)
-        top = float(np.abs(data.cross_of(0)).max()) / self.l1_ratio
-        if self.alphas is not None:
+        cross = data.cross_of(0)
+        top = float((cross if self.positive else np.abs(cross)).max()) / self.l1_ratio
+        if not isinstance(self.alphas, int | np.integer):
             self.alphas_ = np.sort(np.asarray(self.alphas, dtype=np.float64))[::-1]
         else:
             top = top if top > 0 else 1.0
-            self.alphas_ = np.geomspace(top, top * self.eps, self.n_alphas)
-        budget = self.l1_ratio, self.tol, self.max_iter
+            self.alphas_ = np.geomspace(top, top * self.eps, self.alphas)
+        budget = self.l1_ratio, self.tol, self.max_iter, self.positive
         self.mse_path_ = np.full((len(self.alphas_), len(splits)), np.nan)
         self.coef_, self.intercept_ = np.zeros(X.shape[1], X.dtype), y_mean[0]
         self.alpha_, self.n_iter_ = float(self.alphas_[0]), 1

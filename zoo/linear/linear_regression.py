@@ -13,6 +13,7 @@ from zoo.contract.params import Count, Device, Fixed, Positive, Probability, See
 from zoo.contract.roles import Regressor
 from zoo.contract.steps import Steps
 from zoo.contract.targets import Numbers, Target
+from zoo.engines import accepted
 from zoo.engines.linear import least_squares as ls
 
 
@@ -45,8 +46,12 @@ class LinearRegression(Regressor):
         Descent stops when the gradient is this small beside the first one.
     max_iter : int, default=10000
         Most steps of descent (passes for "sgd").
+    positive : bool, default=False
+        Whether coefficients are kept >= 0 (by solver "auto"); standard errors are those of the free fit.
     random_state : int, RandomState or None, default=None
         Order of the rows in "sgd"; None draws afresh.
+    copy_X, n_jobs : bool and int or None, default=True and None
+        Taken as in scikit-learn, without effect: X is never changed, BLAS has its own threads.
     device : str, default="cpu"
         Where a dense X is worked on: "cpu" is numpy, "cuda" (or "auto", "mps") is torch.
 
@@ -104,11 +109,18 @@ class LinearRegression(Regressor):
     batch_size: Annotated[Count, Fixed("it sets the speed, not the optimum")] = 64
     tol: Tolerance = 1e-8
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 10_000
+    positive: Annotated[bool, Fixed("it is what is known of the coefficients")] = False
     random_state: Seed = None
+    copy_X: accepted.CopyX = True
+    n_jobs: accepted.Threads = None
     device: Device = "cpu"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
         Y = y[:, None] if y.ndim == 1 else y
+        if self.positive and self.solver != "auto":
+            raise ValueError(
+                f"LinearRegression: solver={self.solver!r} was given with positive=True, which takes 'auto'."
+            )
         design = ls.design_on(self, X, Y, w)
         self.n_iter_, self.rank_ = 1, design.d
         self._factor: tuple[np.ndarray, ...] = ()
@@ -118,6 +130,8 @@ class LinearRegression(Regressor):
 
         if self.solver in ("gradient_descent", "momentum", "sgd"):
             beta, residual = self._descend(design, put, steps), None
+        elif self.positive:
+            beta, residual = ls.solve_nonnegative(design), None
         else:
             for _ in steps(1, "solve"):
                 beta, residual = self._solve(design)

@@ -1,6 +1,6 @@
 """Ridge regression."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -8,9 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 from zoo.contract.declaring import field
 from zoo.contract.inputs import Input, Table
 from zoo.contract.notices import warn
-from zoo.contract.params import Device, NonNegative
+from zoo.contract.params import Count, Device, Fixed, NonNegative, Tolerance
 from zoo.contract.roles import Regressor
 from zoo.contract.targets import Numbers, Target
+from zoo.engines import accepted
 from zoo.engines.linear import least_squares as ls
 
 
@@ -30,10 +31,17 @@ class Ridge(Regressor):
         Strength of the penalty; 0 is least squares.
     fit_intercept : bool, default=True
         Whether to fit the unpenalised constant.
-    solver : {"auto", "cholesky", "svd"}, default="auto"
+    positive : bool, default=False
+        Whether coefficients are kept >= 0 (with solver "auto" or "lbfgs").
+    solver : {"auto", "cholesky", "svd", ...}, default="auto"
         "cholesky" solves the normal equations (the dual ones when X is wide), "svd" decomposes X;
         "auto" takes cholesky unless the equations are ill-conditioned. Sparse X is never made
-        dense, so it has no svd.
+        dense, so it has no svd. scikit-learn's "lsqr", "sparse_cg", "sag", "saga" and "lbfgs" solve the
+        same problem and are "auto" here.
+    max_iter : int or None, default=None
+        Most conjugate gradients on a large sparse X; None is 10,000.
+    tol, copy_X, random_state : number, bool and seed
+        Taken as in scikit-learn, without effect: the solution is exact to rounding.
     device : str, default="cpu"
         Where a dense X is worked on: "cpu" is numpy, "cuda" (or "auto", "mps") is torch.
 
@@ -72,7 +80,15 @@ class Ridge(Regressor):
 
     alpha: NonNegative = field(default=1.0, kw_only=False)
     fit_intercept: bool = True
-    solver: Literal["auto", "cholesky", "svd"] = "auto"
+    positive: Annotated[bool, Fixed("it is what is known of the coefficients")] = False
+    solver: Annotated[
+        Literal["auto", "cholesky", "svd", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"],
+        Fixed("all reach the same optimum"),
+    ] = "auto"
+    max_iter: Annotated[Count | None, Fixed("a budget, not a property of the model")] = None
+    tol: Tolerance = 1e-4
+    copy_X: accepted.CopyX = True
+    random_state: accepted.Draw = None
     device: Device = "cpu"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
@@ -83,7 +99,7 @@ class Ridge(Regressor):
         return X @ self.coef_.T + self.intercept_
 
     def _solve_large(self, design: ls.Design) -> Any:
-        beta, n_iter, done = ls.solve_conjugate(design, self.alpha)
+        beta, n_iter, done = ls.solve_conjugate(design, self.alpha, self.max_iter or 10_000)
         if not done:
             warn(
                 f"Ridge: no convergence in {n_iter} conjugate gradients on the sparse X; raise alpha, "
@@ -93,9 +109,16 @@ class Ridge(Regressor):
         return beta
 
     def _solve(self, design: ls.Design) -> Any:
+        if self.positive:
+            if self.solver not in ("auto", "lbfgs"):
+                raise ValueError(
+                    f"Ridge: solver={self.solver!r} was given with positive=True, which takes 'auto'."
+                )
+            return ls.solve_nonnegative(design, self.alpha)
         if self.solver == "svd" and design.sparse:
             raise ValueError("Ridge: solver='svd' would make the sparse X dense; use 'auto' or 'cholesky'.")
-        if self.solver == "auto" and design.sparse and min(design.n, design.d) > ls.SMALL_SIDE:
+        small = min(design.n, design.d) <= ls.SMALL_SIDE
+        if self.solver not in ("cholesky", "svd") and design.sparse and not small:
             return self._solve_large(design)
         if self.solver != "svd":
             found = ls.solve_normal(design, self.alpha)

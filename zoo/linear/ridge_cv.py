@@ -1,6 +1,6 @@
 """Ridge regression that chooses its penalty."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from zoo.contract.roles import Regressor
 from zoo.contract.targets import Numbers, Target
 from zoo.engines.linear import least_squares as ls
 from zoo.engines.linear import left_out
-from zoo.engines.linear.splits import Splits, splits_of
+from zoo.engines.linear.splits import Scoring, Splits, scorer_of, splits_of
 
 
 class RidgeCV(Regressor):
@@ -28,15 +28,22 @@ class RidgeCV(Regressor):
 
     Parameters
     ----------
-    alphas : tuple of float, default=(0.1, 1.0, 10.0)
+    alphas : float or tuple of float, default=(0.1, 1.0, 10.0)
         Penalties to try.
     fit_intercept : bool, default=True
         Whether to fit the unpenalised constant.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn: None is leave-one-out, k that many folds of consecutive rows, else a
         splitter or pairs (train, test).
+    scoring : str, callable or None, default=None
+        As in scikit-learn; None is minus the mean squared error, with folds too, where scikit-learn
+        takes R^2.
     alpha_per_target : bool, default=False
         Whether each target takes its own best alpha.
+    store_cv_results : bool, default=False
+        Whether to keep ``cv_results_``, with leave-one-out.
+    gcv_mode : {"auto", "svd", "eigen"} or None, default=None
+        Taken as in scikit-learn, without effect: the decomposition is chosen by the digits it keeps.
     device : str, default="cpu"
         Where a dense X is worked on: "cpu" is numpy, "cuda" (or "auto", "mps") is torch.
 
@@ -45,9 +52,11 @@ class RidgeCV(Regressor):
     alpha_ : float or array of shape (targets,)
         The best penalty.
     best_score_ : float or array of shape (targets,)
-        Its score: minus the mean squared error on rows that were left out.
+        Its score on rows that were left out.
     scores_ : array of shape (alphas,) or (alphas, targets)
         The scores of all penalties.
+    cv_results_ : array of shape (n, alphas) or (n, targets, alphas)
+        Squared errors of the rows left out, or their predictions where ``scoring`` is given.
     coef_, intercept_ : arrays
         As in Ridge, fitted on all rows with the best penalty.
 
@@ -79,41 +88,36 @@ class RidgeCV(Regressor):
         ),
     }
 
-    alphas: Annotated[tuple[Positive, ...], Fixed("all of them are tried")] = field(
+    alphas: Annotated[tuple[Positive, ...] | Positive, Fixed("all of them are tried")] = field(
         default=(0.1, 1.0, 10.0), kw_only=False
     )
     fit_intercept: bool = True
     cv: Splits = None
+    scoring: Scoring = None
     alpha_per_target: bool = False
+    store_cv_results: Annotated[bool, Fixed("it keeps what was seen")] = False
+    gcv_mode: Annotated[Literal["auto", "svd", "eigen"] | None, Fixed("it changes nothing here")] = None
     device: Device = "cpu"
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         Y = y[:, None] if y.ndim == 1 else y
-        alphas = np.asarray(self.alphas, dtype=X.dtype)
+        self._one_target = y.ndim == 1
+        alphas = np.atleast_1d(np.asarray(self.alphas, dtype=X.dtype))
         if not alphas.size:
             raise ValueError("RidgeCV: alphas is empty; give at least one penalty.")
         if self.cv is None and len(y) == 1:
             raise ValueError("RidgeCV: n_samples=1 leaves no row to learn from; give more rows.")
+        if self.cv is not None and self.store_cv_results:
+            raise ValueError("RidgeCV: store_cv_results=True was given with cv; it takes cv=None.")
         design = ls.design_on(self, X, Y, w)
         found = left_out.decompose(design, alphas)
-        errors = np.zeros((len(alphas), Y.shape[1]))
+        each = self.alpha_per_target and Y.shape[1] > 1
         if self.cv is None:
-            share = ls.on_host(design.shares(slice(None)))
-
-            def take(rows: np.ndarray, e: np.ndarray) -> None:
-                errors[:] += np.einsum("i,iat->at", share[rows], e**2)
-
-            found.leave_one_out(alphas, take)
+            scores = self._score_rows(found, design, alphas, each)
         else:
             splits = splits_of("RidgeCV", self.cv, X, y, self._kept)
-
-            def take(rows: np.ndarray, e: np.ndarray) -> None:
-                share = ls.on_host(design.shares(rows)) / len(splits)
-                errors[:] += np.einsum("i,iat->at", share, e**2)
-
-            found.leave_parts_out(alphas, splits, take)
-        each = self.alpha_per_target and Y.shape[1] > 1
-        scores = -errors if each else -errors.mean(axis=1)
+            scores = self._score_parts(found, design, alphas, splits)
+        scores = scores if each else scores.mean(axis=1)
         best = scores.argmax(axis=0)
         self.scores_ = scores
         self.best_score_ = scores[best, np.arange(Y.shape[1])] if each else float(scores[best])
@@ -121,6 +125,51 @@ class RidgeCV(Regressor):
         beta = found.solve(np.broadcast_to(alphas[best], Y.shape[1]))
         beta = ls.on_host(beta).astype(X.dtype, copy=False)
         self.coef_, self.intercept_ = ls.coefficients(design, beta, y.ndim)
+
+    def _score_rows(self, found: Any, design: Any, alphas: np.ndarray, each: bool) -> np.ndarray:
+        """Scores of all rows left out one by one, (alphas, targets or 1)."""
+        share, Y = ls.on_host(design.shares(slice(None))), ls.on_host(design.given_y)
+        scores = np.zeros((len(alphas), Y.shape[1]))
+        kept = None
+        if self.scoring is not None or self.store_cv_results:
+            kept = np.empty((len(Y), len(alphas), Y.shape[1]), Y.dtype)
+
+        def take(rows: np.ndarray, e: np.ndarray) -> None:
+            scores[:] -= np.einsum("i,iat->at", share[rows], e**2)
+            if kept is not None:
+                kept[rows] = e
+
+        found.leave_one_out(alphas, take)
+        if self.store_cv_results:
+            results = kept**2 if self.scoring is None else Y[:, None] - kept  # type: ignore[operator]
+            results = results.transpose(0, 2, 1)
+            self.cv_results_ = results[:, 0] if self._one_target else results
+        if self.scoring is None:
+            return scores
+        score = scorer_of(self.scoring)
+        w = None if design.w is None else ls.on_host(design.w)
+        columns = [slice(t, t + 1) for t in range(Y.shape[1])] if each else [slice(None)]
+        return np.array(
+            [[score(Y[:, c], Y[:, c] - e[:, c], w) for c in columns] for e in kept.transpose(1, 0, 2)]
+        )
+
+    def _score_parts(self, found: Any, design: Any, alphas: np.ndarray, splits: Any) -> np.ndarray:
+        """Mean scores of the test parts, (alphas, targets or 1)."""
+        Y = ls.on_host(design.given_y)
+        score = None if self.scoring is None else scorer_of(self.scoring)
+        scores = np.zeros((len(alphas), Y.shape[1] if score is None else 1))
+
+        def take(rows: np.ndarray, e: np.ndarray) -> None:
+            if score is None:
+                share = ls.on_host(design.shares(rows)) / len(splits)
+                scores[:] -= np.einsum("i,iat->at", share, e**2)
+                return
+            w = None if design.w is None else ls.on_host(design.w[rows])
+            each = [score(Y[rows], Y[rows] - e[:, a], w) for a in range(len(alphas))]
+            scores[:, 0] += np.array(each) / len(splits)
+
+        found.leave_parts_out(alphas, splits, take)
+        return scores
 
     def _output(self, X: Any) -> np.ndarray:
         return X @ self.coef_.T + self.intercept_

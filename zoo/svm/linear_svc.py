@@ -5,11 +5,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from zoo.contract.declaring import field
 from zoo.contract.inputs import Input, Table
 from zoo.contract.notices import warn
 from zoo.contract.params import Count, Fixed, Positive, Search, Seed, Tolerance
 from zoo.contract.roles import Classifier
 from zoo.contract.steps import Steps
+from zoo.engines import accepted
 from zoo.engines.magnitudes import check_squares
 
 
@@ -25,6 +27,9 @@ class LinearSVC(Classifier):
 
     Parameters
     ----------
+    penalty : {"l2", "l1"}, default="l2"
+        "l1" puts |w|_1 in the place of half |w|^2, which makes coefficients exactly zero; it takes the
+        squared hinge and one plane a class, and has coordinate descent as its solver.
     C : float, default=1.0
         Price of a margin violation.
     loss : {"hinge", "squared_hinge"}, default="squared_hinge"
@@ -44,6 +49,8 @@ class LinearSVC(Classifier):
         gradient relative to the first one, because its last step is nearly free.
     max_iter : int, default=1000
         Most passes or Newton steps.
+    dual, verbose : default="auto", 0
+        Taken as in scikit-learn, without effect: ``solver`` says it.
     random_state : int, RandomState or None, default=None
         Order of the rows in "dual_ascent"; the optimum does not depend on it, and None is 0.
 
@@ -85,6 +92,9 @@ class LinearSVC(Classifier):
     input: ClassVar[Input] = Table(sparse=True)
     logits: ClassVar[bool] = False
 
+    penalty: Annotated[Literal["l2", "l1"], Fixed("l1 takes one loss only")] = field(
+        default="l2", kw_only=False
+    )
     C: Annotated[Positive, Search(1e-3, 1e2, log=True)] = 1.0
     loss: Literal["hinge", "squared_hinge"] = "squared_hinge"
     multi_class: Literal["ovr", "crammer_singer"] = "ovr"
@@ -96,6 +106,8 @@ class LinearSVC(Classifier):
     intercept_scaling: Annotated[Positive, Search(1.0, 100.0, log=True)] = 1.0
     tol: Tolerance = 1e-4
     max_iter: Annotated[Count, Fixed("a budget, not a property of the model")] = 1000
+    dual: Annotated[Literal["auto"] | bool, Fixed("it changes nothing here")] = "auto"
+    verbose: accepted.Verbose = 0
     random_state: Seed = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
@@ -104,6 +116,14 @@ class LinearSVC(Classifier):
         n, d = X.shape
         k = len(self.classes_)
         c = self.C * (np.ones(n) if w is None else np.asarray(w, np.float64))
+        if self.penalty == "l1" and (
+            self.loss == "hinge" or self.multi_class != "ovr" or self.solver != "auto"
+        ):
+            raise ValueError(
+                f"LinearSVC: penalty='l1' was given with loss={self.loss!r}, multi_class="
+                f"{self.multi_class!r} and solver={self.solver!r}; it takes loss='squared_hinge', "
+                "multi_class='ovr' and solver='auto'."
+            )
         check_squares(type(self).__name__, X=X, sample_weight=c)
         seed = int(self._random_source().randint(2**30))
         planes = 1 if k == 2 else k
@@ -120,7 +140,8 @@ class LinearSVC(Classifier):
                 v, alpha, done = self._solve_one(X, s, c, seed, steps)
                 self.coef_[p] = v[:d]
                 self.intercept_[p] = v[d] * self._scaling()
-                gaps.append(self._gap(X, s, c, v, alpha))
+                gap = self._gap_l1 if self.penalty == "l1" else self._gap
+                gaps.append(gap(X, s, c, v, alpha))
                 unfinished = unfinished or not done
             self.duality_gap_ = max(gaps)
         if unfinished:
@@ -157,7 +178,15 @@ class LinearSVC(Classifier):
     def _solve_one(self, X: Any, s: np.ndarray, c: np.ndarray, seed: int, steps: Steps) -> Any:
         from zoo.engines.kernels import primal as _primal
 
-        solver, scaling = self._choose(X), self._scaling()
+        scaling = self._scaling()
+        if self.penalty == "l1":
+            v, n_iter, done = _primal.descend_l1(
+                X, s, c, scaling=scaling, tol=self.tol, max_iter=self.max_iter, seed=seed,
+                steps=steps(None, "pass"),
+            )  # fmt: skip
+            self.n_iter_ = max(self.n_iter_, n_iter, 1)
+            return v, None, done
+        solver = self._choose(X)
         if solver == "interior_point":
             v, alpha, done = _primal.interior_hinge(X, s, c, scaling=scaling)
             if done:
@@ -202,6 +231,16 @@ class LinearSVC(Classifier):
         dual = -0.5 * (V**2).sum() + alpha[np.arange(len(y)), y].sum()
         self.duality_gap_ = float((primal - dual) / max(primal, 1e-300))
         return not done
+
+    def _gap_l1(self, X: Any, s: np.ndarray, c: np.ndarray, v: np.ndarray, alpha: Any) -> float:
+        """As `_gap`: the slacks, shrunk until every column's gradient is at most one, are dual feasible."""
+        slack = np.maximum(1 - s * (X @ v[:-1] + self._scaling() * v[-1]), 0)
+        u = 2 * c * slack * s
+        steepest = max(float(np.abs(X.T @ u).max()), abs(self._scaling() * float(u.sum())))
+        beta = 2 * c * slack / max(1.0, steepest)
+        primal = float(np.abs(v).sum()) + c @ slack**2
+        dual = beta.sum() - float((beta**2 / (4 * c)).sum())
+        return float((primal - dual) / max(primal, 1e-300))
 
     def _gap(self, X: Any, s: np.ndarray, c: np.ndarray, v: np.ndarray, alpha: np.ndarray) -> float:
         """Compare the objective at v with the dual objective at alpha."""

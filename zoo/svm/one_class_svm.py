@@ -27,6 +27,8 @@ class OneClassSVM(Detector, KernelMachine):
 
     Attributes
     ----------
+    n_support_ : array of shape (1,)
+        How many support vectors there are.
     dual_coef_ : array of shape (1, m)
         u of the support vectors.
     offset_ : float
@@ -97,6 +99,7 @@ class OneClassSVM(Detector, KernelMachine):
     def _publish(self, X: Any, u: np.ndarray, rho: float) -> None:
         used = np.flatnonzero(u)
         self._keep_vectors(X, used)
+        self.n_support_ = np.array([len(used)], dtype=np.int32)
         self.dual_coef_ = u[None, used].astype(self.dtype_)
         self.offset_ = rho
         self.intercept_ = np.array([-rho], self.dtype_)

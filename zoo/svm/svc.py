@@ -8,6 +8,7 @@ import numpy as np
 from zoo.contract.params import Fixed, Jobs, Positive, Search
 from zoo.contract.roles import Classifier
 from zoo.contract.steps import Steps
+from zoo.engines import accepted
 from zoo.engines.kernels.estimator import KernelMachine
 
 
@@ -31,6 +32,11 @@ class SVC(Classifier, KernelMachine):
         "smo" moves two variables at a time; "interior_point" is for the linear kernel and few
         columns; "dual_ascent" moves one variable at a time and has no bias (b = 0). "auto" takes
         the interior point where it can, else smo.
+    decision_function_shape, break_ties, random_state : default="ovr", False, None
+        Taken as in scikit-learn, without effect: scores are one a class, and votes that tie are always
+        decided by the margins.
+    probability : bool, default="deprecated"
+        True is refused: wrap SVC in scikit-learn's CalibratedClassifierCV.
     n_jobs : int or None, default=None
         Threads over the pairs of classes.
 
@@ -79,6 +85,10 @@ class SVC(Classifier, KernelMachine):
     """
 
     logits: ClassVar[bool] = False
+    no_probabilities: ClassVar[str] = (
+        "SVC gives no probabilities; wrap it: sklearn.calibration.CalibratedClassifierCV(SVC(...), "
+        "ensemble=False)."
+    )
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": "solved to tol, as scikit-learn's SVC",
         "check_sample_weight_equivalence_on_sparse_data": "solved to tol, as scikit-learn's SVC",
@@ -89,9 +99,17 @@ class SVC(Classifier, KernelMachine):
     solver: Annotated[
         Literal["auto", "smo", "interior_point", "dual_ascent"], Fixed("it changes the time, not the result")
     ] = "auto"
+    decision_function_shape: Annotated[Literal["ovr"], Fixed("it changes nothing here")] = "ovr"
+    break_ties: Annotated[bool, Fixed("it changes nothing here")] = False
+    probability: Annotated[
+        Literal["deprecated"] | bool, Fixed("a calibration is a second fit")
+    ] = "deprecated"
+    random_state: accepted.Draw = None
     n_jobs: Jobs = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
+        if self.probability is True:
+            raise ValueError(f"SVC: probability=True was given, but {self.no_probabilities}")
         self._prepare(X)
         k = len(self.classes_)
         price = np.full(len(y), float(self.C)) if w is None else self.C * np.asarray(w, np.float64)

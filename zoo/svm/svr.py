@@ -33,6 +33,8 @@ class SVR(Regressor, KernelMachine):
 
     Attributes
     ----------
+    n_support_ : array of shape (1,)
+        How many support vectors there are.
     dual_coef_ : array of shape (1, m)
         u of the support vectors.
     intercept_ : array of shape (1,)
@@ -108,6 +110,7 @@ class SVR(Regressor, KernelMachine):
     def _publish(self, X: Any, u: np.ndarray, b: float) -> None:
         used = np.flatnonzero(u)
         self._keep_vectors(X, used)
+        self.n_support_ = np.array([len(used)], dtype=np.int32)
         self.dual_coef_ = u[None, used].astype(self.dtype_)
         self.intercept_ = np.array([b], self.dtype_)
         if self.kernel == "linear":

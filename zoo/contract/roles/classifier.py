@@ -37,6 +37,8 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
     target: ClassVar[Target] = Labels(least=2)
     must_learn: ClassVar[dict[str, str]] = {"w": "every classifier has class_weight"}
     logits: ClassVar[bool] = True
+    # What to do instead, said where a leaf that has no probabilities is asked for them.
+    no_probabilities: ClassVar[str] = ""
 
     class_weight: Annotated[
         dict[Any, Any] | Literal["balanced"] | None, Fixed("it states the costs of the task")
@@ -82,7 +84,10 @@ class Classifier(ClassifierMixin, Estimator, abstract=True, role="Classifier"):
         return hasattr(self, "_scores")
 
     def _has_proba(self) -> bool:
-        return hasattr(self, "_proba") or (self.logits and hasattr(self, "_scores"))
+        found = hasattr(self, "_proba") or (self.logits and hasattr(self, "_scores"))
+        if not found and self.no_probabilities:
+            raise AttributeError(self.no_probabilities)
+        return found
 
     @available_if(_has_scores)
     def decision_function(self, X: RowsLike) -> np.ndarray:

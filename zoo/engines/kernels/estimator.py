@@ -8,6 +8,7 @@ import numpy as np
 from zoo.contract.estimator import Estimator
 from zoo.contract.inputs import Input, Table
 from zoo.contract.params import Among, Count, Device, Fixed, Interval, Positive, Search, Tolerance
+from zoo.engines import accepted
 from zoo.engines.magnitudes import check_squares
 
 
@@ -34,6 +35,8 @@ class KernelMachine(Estimator, abstract=True):
         Megabytes for kernel rows.
     shrinking : bool, default=True
         Leave out rows that have come to rest, where the cache cannot hold all.
+    verbose : bool or int, default=False
+        Taken as in scikit-learn, without effect; callbacks report.
     device : str, default="cpu"
         Where rows of the kernel are made: "cpu", "cuda", "cuda:1", "mps" or "auto". The steps
         themselves, sparse X and precomputed or callable kernels stay on the CPU.
@@ -63,6 +66,7 @@ class KernelMachine(Estimator, abstract=True):
     time_limit: Annotated[Positive | None, Fixed("a budget")] = None
     cache_size: Annotated[Positive, Fixed("it changes the time, not the result")] = 200.0
     shrinking: Annotated[bool, Fixed("it changes the time, not the result")] = True
+    verbose: accepted.Verbose = False
     device: Device = "cpu"
 
     def __sklearn_tags__(self) -> Any:

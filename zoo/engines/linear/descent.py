@@ -35,7 +35,7 @@ def _axpy(t, a, b):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _sweep_dense(XT, r, b, work, norms, lam1, lam2):
+def _sweep_dense(XT, r, b, work, norms, lam1, lam2, floor):
     """One pass over the working columns (rows of XT). Returns the largest scaled move."""
     worst = 0.0
     for p in range(work.shape[0]):
@@ -50,6 +50,7 @@ def _sweep_dense(XT, r, b, work, norms, lam1, lam2):
             new = (z - lam1) / h
         elif z < -lam1:
             new = (z + lam1) / h
+        new = max(new, floor)
         move = new - b[j]
         if move != 0.0:
             b[j] = new
@@ -59,7 +60,7 @@ def _sweep_dense(XT, r, b, work, norms, lam1, lam2):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _sweep_gram(G, c, b, columns, at, lam1, lam2):
+def _sweep_gram(G, c, b, columns, at, lam1, lam2, floor):
     """As above, on a Gram matrix: c = X'r goes with its rows, `at` are those to visit."""
     worst = 0.0
     m = c.shape[0]
@@ -76,6 +77,7 @@ def _sweep_gram(G, c, b, columns, at, lam1, lam2):
             new = (z - lam1) / h
         elif z < -lam1:
             new = (z + lam1) / h
+        new = max(new, floor)
         move = new - b[j]
         if move != 0.0:
             b[j] = new
@@ -85,12 +87,12 @@ def _sweep_gram(G, c, b, columns, at, lam1, lam2):
 
 
 @njit(cache=True, nogil=True)
-def _descend_dense(XT, r, b, work, norms, lam1, lam2, tol, sweeps):
+def _descend_dense(XT, r, b, work, norms, lam1, lam2, floor, tol, sweeps):
     """Sweeps, most of them over the columns that are not zero, until no column moves."""
     live = np.empty_like(work)
     done = 0
     while done < sweeps:
-        worst = _sweep_dense(XT, r, b, work, norms, lam1, lam2)
+        worst = _sweep_dense(XT, r, b, work, norms, lam1, lam2, floor)
         done += 1
         if worst <= tol:
             break
@@ -103,18 +105,18 @@ def _descend_dense(XT, r, b, work, norms, lam1, lam2, tol, sweeps):
             if done >= sweeps:
                 break
             done += 1
-            if _sweep_dense(XT, r, b, live[:m], norms, lam1, lam2) <= 0.3 * tol:
+            if _sweep_dense(XT, r, b, live[:m], norms, lam1, lam2, floor) <= 0.3 * tol:
                 break
     return done
 
 
 @njit(cache=True, nogil=True)
-def _descend_gram(G, c, b, columns, at, lam1, lam2, tol, sweeps):
+def _descend_gram(G, c, b, columns, at, lam1, lam2, floor, tol, sweeps):
     live = np.empty_like(at)
     done = 0
     while done < sweeps:
         done += 1
-        if _sweep_gram(G, c, b, columns, at, lam1, lam2) <= tol:
+        if _sweep_gram(G, c, b, columns, at, lam1, lam2, floor) <= tol:
             break
         m = 0
         for q in range(at.shape[0]):
@@ -125,7 +127,7 @@ def _descend_gram(G, c, b, columns, at, lam1, lam2, tol, sweeps):
             if done >= sweeps:
                 break
             done += 1
-            if _sweep_gram(G, c, b, columns, live[:m], lam1, lam2) <= 0.3 * tol:
+            if _sweep_gram(G, c, b, columns, live[:m], lam1, lam2, floor) <= 0.3 * tol:
                 break
     return done
 
@@ -144,7 +146,9 @@ def _move(XT, columns, moves, r):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _sweep_sparse(data, rows, starts, mean, w, r, shift, total, b, work, norms, lam1, lam2):
+def _sweep_sparse(
+    data, rows, starts, mean, w, r, shift, total, b, work, norms, lam1, lam2, floor
+):
     """As dense, for CSC columns; the residual is r + shift, so that centring keeps the zeros."""
     worst = 0.0
     for p in range(work.shape[0]):
@@ -163,6 +167,7 @@ def _sweep_sparse(data, rows, starts, mean, w, r, shift, total, b, work, norms, 
             new = (z - lam1) / h
         elif z < -lam1:
             new = (z + lam1) / h
+        new = max(new, floor)
         move = new - b[j]
         if move != 0.0:
             b[j] = new
@@ -211,7 +216,7 @@ def _newton_gram(G, c, b, lam1, lam2):
 
 
 @njit(cache=True, nogil=True)
-def _path_gram(G, q, yy, lams, ratio, tol, max_sweeps, out, gaps):
+def _path_gram(G, q, yy, lams, ratio, floor, tol, max_sweeps, out, gaps):
     """The whole path on a small Gram matrix, whose X'r is cheap for all columns at all times."""
     d = q.shape[0]
     b, c, columns = np.zeros_like(q), q.copy(), np.arange(d)
@@ -230,7 +235,9 @@ def _path_gram(G, q, yy, lams, ratio, tol, max_sweeps, out, gaps):
             grown = False
             for j in range(d):
                 if G[j, j] > 0.0:
-                    t = abs(c[j] - lam2 * b[j])
+                    t = c[j] - lam2 * b[j]
+                    if floor < 0.0:
+                        t = abs(t)
                     largest = max(largest, t)
                     if t > lam1 and not chosen[j]:
                         chosen[j] = grown = True
@@ -248,7 +255,7 @@ def _path_gram(G, q, yy, lams, ratio, tol, max_sweeps, out, gaps):
             at = np.flatnonzero(chosen)
             # a single move of this size changes the objective by half its square
             step = np.sqrt(share * max(min(gap, before), goal) / max(1, at.shape[0]))
-            sweeps += _descend_gram(G, c, b, columns, at, lam1, lam2, step, max_sweeps - sweeps)
+            sweeps += _descend_gram(G, c, b, columns, at, lam1, lam2, floor, step, max_sweeps - sweeps)
             # a factor of hundreds of columns costs more than passes do, unless these get nowhere
             if share < (1e-2 if np.count_nonzero(b) <= 200 else 1e-5):
                 _newton_gram(G, c, b, lam1, lam2)
@@ -294,9 +301,9 @@ class Gram:
         ry = self.yy - float(self.b @ self.q)
         return max(ry - float(self.b @ self.c), 0.0), ry
 
-    def descend(self, b, c, work, lam1, lam2, tol, sweeps):
+    def descend(self, b, c, work, lam1, lam2, floor, tol, sweeps):
         """Coordinate descent over the working columns, whose X'r in c is kept up to date."""
-        done = _descend_gram(self.G, self.c, b, self.columns, work, lam1, lam2, tol, sweeps)
+        done = _descend_gram(self.G, self.c, b, self.columns, work, lam1, lam2, floor, tol, sweeps)
         self.b = b
         self.c = self.q - self.G @ b  # afresh, so that rounding does not pile up
         c[:] = self.c
@@ -365,18 +372,19 @@ class Dense:
         block = self.XT[self.columns] @ self.XT[new].T
         self.G[:e, m:e], self.G[m:e, :m] = block, block[:m].T
 
-    def descend(self, b, c, work, lam1, lam2, tol, sweeps):
+    def descend(self, b, c, work, lam1, lam2, floor, tol, sweeps):
         """Coordinate descent over the working columns, whose X'r in c is kept up to date."""
         new = work[self.place[work] < 0]
         if self.columns.size + new.size <= min(3000, 2 * self.XT.shape[1]):
             if new.size:
                 self._grow(new)
             before, own = b[self.columns], c[self.columns]
-            done = _descend_gram(self.G, own, b, self.columns, self.place[work], lam1, lam2, tol, sweeps)
+            rest = (self.columns, self.place[work], lam1, lam2, floor, tol, sweeps)
+            done = _descend_gram(self.G, own, b, *rest)
             c[self.columns] = own
             _move(self.XT, self.columns, b[self.columns] - before, self.r)
             return done
-        done = _descend_dense(self.XT, self.r, b, work, self.norms, lam1, lam2, tol, sweeps)
+        done = _descend_dense(self.XT, self.r, b, work, self.norms, lam1, lam2, floor, tol, sweeps)
         _some_correlations(self.XT, self.r, work, c)
         return done
 
@@ -433,7 +441,7 @@ class Sparse:
         v = self.w * (self._r + self.shift[0])
         return np.asarray(v @ self.C).ravel() - self.mean * v.sum()
 
-    def descend(self, b, c, work, lam1, lam2, tol, sweeps):
+    def descend(self, b, c, work, lam1, lam2, floor, tol, sweeps):
         """Coordinate descent over the working columns, whose X'r in c is kept up to date."""
         done = 0
         while done < sweeps:
@@ -441,7 +449,7 @@ class Sparse:
             if (
                 _sweep_sparse(
                     self.C.data, self.C.indices, self.C.indptr, self.mean, self.w, self._r,
-                    self.shift, self.total, b, work, self.norms, lam1, lam2,
+                    self.shift, self.total, b, work, self.norms, lam1, lam2, floor,
                 )
                 <= tol
             ):  # fmt: skip
@@ -493,18 +501,22 @@ def _newton_on_support(data, b, c, lam1, lam2):
     data.shift_by(S, move, b, c)
 
 
-def duality_gap(data, b, c, alive, lam1, lam2):
-    """Gap at b among the columns alive, c = X'r; and the factor that makes r dual feasible."""
+def duality_gap(data, b, c, alive, lam1, lam2, floor=-np.inf):
+    """Gap at b among the columns alive, c = X'r; and the factor that makes r dual feasible.
+
+    Where coefficients may not fall below a `floor` of zero, negative correlations break nothing.
+    """
     rr, ry = data.products()
     bb, b1 = float(b @ b), float(np.abs(b).sum())
-    largest = float(np.max(np.abs(c - lam2 * b), where=alive, initial=0.0))
+    slopes = c - lam2 * b
+    largest = float(np.max(np.abs(slopes) if floor < 0 else slopes, where=alive, initial=0.0))
     scale = min(1.0, lam1 / largest) if largest > 0 else 1.0
     primal = 0.5 * rr + lam1 * b1 + 0.5 * lam2 * bb
     dual = scale * ry - 0.5 * scale**2 * (rr + lam2 * bb)
     return primal - dual, scale
 
 
-def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
+def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None, floor=-np.inf):
     """Solve at (lam1, lam2) from b, which is changed in place and whose residual `data` holds.
 
     `hint` are columns to begin with. Returns the gap, the sweeps, and X'r of the columns that the
@@ -515,7 +527,7 @@ def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
     c = data.correlations()
     alive = data.norms > 0
     sweeps = 0
-    gap, scale = duality_gap(data, b, c, alive, lam1, lam2)
+    gap, scale = duality_gap(data, b, c, alive, lam1, lam2, floor)
     chosen = (b != 0) | (np.abs(c - lam2 * b) >= lam1 * (1 - 1e-3))
     if hint is not None:
         chosen |= hint
@@ -532,14 +544,14 @@ def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
             # a single move of this size changes the objective by half its square
             share = data.haste * 0.2 ** min(inner, 30)
             step = np.sqrt(share * max(local, goal) / max(1, work.size))
-            sweeps += data.descend(b, c, work, lam1, lam2, step, min(max_sweeps - sweeps, PASSES))
+            sweeps += data.descend(b, c, work, lam1, lam2, floor, step, min(max_sweeps - sweeps, PASSES))
             if inner:
                 _newton_on_support(data, b, c, lam1, lam2)
-            local = duality_gap(data, b, c, chosen, lam1, lam2)[0]
+            local = duality_gap(data, b, c, chosen, lam1, lam2, floor)[0]
             if local <= 0.5 * goal or sweeps >= max_sweeps:
                 break
         c = data.correlations(alive, c)
-        gap, scale = duality_gap(data, b, c, alive, lam1, lam2)
+        gap, scale = duality_gap(data, b, c, alive, lam1, lam2, floor)
         violating = np.flatnonzero((np.abs(c - lam2 * b) > lam1) & alive & ~chosen)
         if violating.size:
             room = max(50, work.size)
@@ -551,8 +563,9 @@ def solve(data, b, lam1, lam2, tol, max_sweeps, hint=None):
     return gap, sweeps, c
 
 
-def path(data, t, lams, ratio, tol, max_sweeps):
+def path(data, t, lams, ratio, tol, max_sweeps, positive=False):
     """Solve for falling penalties, each from the last: lam1 = ratio lam, lam2 = (1 - ratio) lam."""
+    floor = 0.0 if positive else -np.inf
     b = np.zeros(data.d, data.norms.dtype)
     data.start(t)
     out = np.empty((len(lams), data.d), b.dtype)
@@ -560,7 +573,9 @@ def path(data, t, lams, ratio, tol, max_sweeps):
     if isinstance(data, Gram) and data.d <= 500:
         # one layout and type of each argument, so that the kernel is compiled once
         lams, q = np.ascontiguousarray(lams, np.float64), np.ascontiguousarray(data.q)
-        most = _path_gram(data.G, q, data.yy, lams, float(ratio), float(tol), max_sweeps, out, gaps)
+        most = _path_gram(
+            data.G, q, data.yy, lams, float(ratio), floor, float(tol), max_sweeps, out, gaps
+        )
         return out, gaps, most
     c = data.correlations()
     last = lams[0]
@@ -568,7 +583,7 @@ def path(data, t, lams, ratio, tol, max_sweeps):
         # the strong rule: a column's correlation moves no faster than the penalty
         hint = np.abs(c) >= ratio * (2 * lam - last)
         lam1, lam2 = ratio * lam, (1 - ratio) * lam
-        gaps[k], sweeps, c = solve(data, b, lam1, lam2, tol, max_sweeps, hint)
+        gaps[k], sweeps, c = solve(data, b, lam1, lam2, tol, max_sweeps, hint, floor)
         most = max(most, sweeps)
         out[k], last = b, lam
     return out, gaps, most

@@ -6,7 +6,7 @@ here, so that there is one code for both.
 """
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg, optimize, sparse
 
 from zoo.engines.devices import arrays_on
 from zoo.engines.magnitudes import check_squares
@@ -476,6 +476,18 @@ def solve_gelsd(A, Y):
     """As solve_svd without the factors: the solution of least norm and the rank."""
     beta, _, rank, _ = linalg.lstsq(A, Y, cond=max(A.shape) * _eps(A), check_finite=False)
     return beta, int(rank), np.zeros((A.shape[1], 0), A.dtype)
+
+
+def solve_nonnegative(design, alpha=0.0):
+    """Least squares, or ridge, of coefficients >= 0 (Lawson and Hanson 1974), through the equations."""
+    G, c = (on_host(part).astype(np.float64) for part in design.equations())
+    v, V = linalg.eigh(_raise_diagonal(G, alpha), check_finite=False)
+    kept = v > v[-1] * len(v) * np.finfo(v.dtype).eps
+    root = V[:, kept] * np.sqrt(v[kept])
+    right = (V[:, kept].T @ c) / np.sqrt(v[kept])[:, None]
+    most = 50 * len(v)
+    beta = np.stack([optimize.nnls(root.T, r, maxiter=most)[0] for r in right.T], axis=1)
+    return design.put(beta.astype(on_host(design.mean).dtype))
 
 
 def solve_qr(A, Y):

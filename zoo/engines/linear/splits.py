@@ -1,10 +1,12 @@
-"""Cross-validation inside an estimator: the field ``cv`` and the rows that it means."""
+"""Cross-validation inside an estimator: the fields ``cv`` and ``scoring`` and what they mean."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import numpy as np
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
+from sklearn.utils import Tags, TargetTags
 
 from zoo.contract.params import Check, Fixed
 
@@ -55,3 +57,36 @@ def splits_of(
     if not pairs:
         raise ValueError(f"{name}: cv={cv!r} gave no split; give at least one pair (train, test).")
     return pairs
+
+
+Scoring = Annotated[
+    Any,
+    Check(
+        lambda value: value is None or callable(value) or value in get_scorer_names(),
+        "None, the name of a scorer of scikit-learn or a callable (estimator, X, y)",
+    ),
+    Fixed("it sets the estimate"),
+]
+
+
+class _Predicted:
+    """An estimator whose X are its predictions, for scorers."""
+
+    def __sklearn_tags__(self) -> Tags:
+        return Tags(estimator_type="regressor", target_tags=TargetTags(required=True))
+
+    def predict(self, X: Any) -> Any:
+        """Return X."""
+        return X
+
+
+def scorer_of(scoring: Any) -> Callable[[Any, Any, Any], float]:
+    """Return (truth, prediction, weights or None) -> score, for a name or a scorer."""
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+
+    def score(y: np.ndarray, s: np.ndarray, w: np.ndarray | None) -> float:
+        y, s = (a[:, 0] if a.shape[1] == 1 else a for a in (y, s))
+        given = {} if w is None else {"sample_weight": w}
+        return float(scorer(_Predicted(), s, y, **given))
+
+    return score
