@@ -134,6 +134,7 @@ def test_seed_repeats():
     np.testing.assert_array_equal(a.coef_, b.coef_)
 
 
+@pytest.mark.changes_global_random_state  # by scikit-learn
 @pytest.mark.parametrize("C", [0.01, 0.3])
 @pytest.mark.parametrize("thin", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])

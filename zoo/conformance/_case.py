@@ -69,6 +69,7 @@ class Case:
         prototype = clone(estimator)
         params = prototype.get_params(deep=False)
         small: dict[str, Any] = lowered(params, BUDGETS)
+        small |= {n: v for n, v in getattr(self.cls, "on_toy_data", {}).items() if n in params}
         if "random_state" in params:
             small["random_state"] = 0
         if self.input.name == "env":

@@ -65,6 +65,8 @@ class Estimator(CallbackSupportMixin, BaseEstimator):
     must_learn: ClassVar[dict[str, str]] = {}
     # Excuses from conformance checks: name of the check -> reason.
     excused: ClassVar[dict[str, str]] = {}
+    # Parameters for toy data of unit size, where a default is made for larger numbers.
+    on_toy_data: ClassVar[dict[str, Any]] = {}
     _own_defaults: ClassVar[dict[str, Any]] = {}
     _defaults: ClassVar[dict[str, Any]] = {}
     _options: ClassVar[tuple[str, ...]] = ()

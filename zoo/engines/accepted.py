@@ -5,16 +5,14 @@ A leaf names those of the class of its name; its docstring says that they have n
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
-
-from zoo.contract.params import Fixed
+from zoo.contract.params import Fixed, Interval, Jobs, Seed
 
 _NOTHING = Fixed("it changes nothing here")
 
-Verbose = Annotated[bool | int, _NOTHING]
+Verbose = Annotated[bool | Annotated[int, Interval(0, None)], _NOTHING]
 CopyX = Annotated[bool, _NOTHING]
-Threads = Annotated[int | None, _NOTHING]
-Draw = Annotated[int | np.random.RandomState | None, _NOTHING]
+Threads = Annotated[Jobs, _NOTHING]
+Draw = Annotated[Seed, _NOTHING]
 WarmStart = Annotated[bool, _NOTHING]
 Precompute = Annotated[Any, _NOTHING]
 Selection = Annotated[Literal["cyclic", "random"], _NOTHING]

@@ -79,6 +79,8 @@ class Lasso(Regressor):
     input: ClassVar[Input] = Table(sparse=True)
     target: ClassVar[Target] = Numbers(many=True)
 
+    on_toy_data: ClassVar[dict[str, Any]] = {"alpha": 0.1}
+
     alpha: Positive = field(default=1.0, kw_only=False)
     l1_ratio: Fraction = 1.0
     fit_intercept: bool = True

@@ -51,6 +51,8 @@ class Ridge(Regressor):
         Coefficients.
     intercept_ : float or array of shape (targets,)
         Constant.
+    n_iter_ : int
+        Conjugate gradients taken; 1 for the direct solvers.
 
     Notes
     -----
@@ -93,16 +95,17 @@ class Ridge(Regressor):
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         design = ls.design_on(self, X, y[:, None] if y.ndim == 1 else y, w)
+        self.n_iter_ = 1
         self.coef_, self.intercept_ = ls.coefficients(design, self._solve(design), y.ndim)
 
     def _output(self, X: Any) -> np.ndarray:
         return X @ self.coef_.T + self.intercept_
 
     def _solve_large(self, design: ls.Design) -> Any:
-        beta, n_iter, done = ls.solve_conjugate(design, self.alpha, self.max_iter or 10_000)
+        beta, self.n_iter_, done = ls.solve_conjugate(design, self.alpha, self.max_iter or 10_000)
         if not done:
             warn(
-                f"Ridge: no convergence in {n_iter} conjugate gradients on the sparse X; raise alpha, "
+                f"Ridge: no convergence in {self.n_iter_} conjugate gradients on the sparse X; raise alpha, "
                 "scale the columns of X or use solver='cholesky'.",
                 ConvergenceWarning,
             )

@@ -38,7 +38,8 @@ class SVC(Classifier, KernelMachine):
     probability : bool, default="deprecated"
         True is refused: wrap SVC in scikit-learn's CalibratedClassifierCV.
     n_jobs : int or None, default=None
-        Threads over the pairs of classes.
+        Threads over the pairs of classes; None is one, or those of BLAS where many small pairs are
+        worth them.
 
     Attributes
     ----------
@@ -108,6 +109,8 @@ class SVC(Classifier, KernelMachine):
     n_jobs: Jobs = None
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None, steps: Steps) -> None:
+        from zoo.engines.kernels.dual import kernel_of
+
         if self.probability is True:
             raise ValueError(f"SVC: probability=True was given, but {self.no_probabilities}")
         self._prepare(X)
@@ -130,43 +133,54 @@ class SVC(Classifier, KernelMachine):
                 return next(ticks, None) is None
 
             # two classes: the second is the positive one, as everywhere in scikit-learn
-            self._keep(0, (0, 1), self._solve_pair(X, y, price, (1, 0), pause), duals, rows)
+            answer = self._solve_pair(X, y, price, (1, 0), pause, kernel_of(self, X, self.gamma_))
+            self._keep(0, (0, 1), (np.arange(len(y)), answer), duals, rows)
             next(ticks, None)
         else:
-            answers = self._solve_pairs(X, y, price, pairs)
+            answers = self._solve_pairs(X, y, price, pairs, rows)
             for p, _ in zip(range(len(pairs)), steps(len(pairs), "pair"), strict=False):
                 self._keep(p, pairs[p], next(answers), duals, rows)
         self._publish(X, rows, duals)
 
-    def _solve_pairs(self, X: Any, y: np.ndarray, price: np.ndarray, pairs: list[Any]) -> Any:
+    def _solve_pairs(
+        self, X: Any, y: np.ndarray, price: np.ndarray, pairs: list[Any], rows: list[np.ndarray]
+    ) -> Any:
+        from concurrent.futures import ThreadPoolExecutor
+        from contextlib import nullcontext
+
         from joblib import effective_n_jobs
         from threadpoolctl import threadpool_limits
 
         from zoo.engines.kernels.dual import kernel_of
+        from zoo.engines.kernels.pairs import ClassBlocks, are_small, threads_for
 
         kernel = kernel_of(self, X, self.gamma_)
-        threads = min(effective_n_jobs(self.n_jobs), len(pairs))
-        if threads == 1:
-            for pair in pairs:
-                yield self._solve_pair(X, y, price, pair, None, kernel)
-            return
-        from concurrent.futures import ThreadPoolExecutor
+        small = self.solver != "dual_ascent" and are_small(kernel, rows, self.cache_size)
+        blocks = ClassBlocks(kernel, rows) if small else None
+        asked = threads_for(rows) if small and self.n_jobs is None else effective_n_jobs(self.n_jobs)
+        threads = min(asked, len(pairs))
 
-        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda pair: self._solve_pair(X, y, price, pair, None, kernel), pairs)
+        def one(pair: tuple[int, int]) -> Any:
+            index = np.concatenate([rows[pair[0]], rows[pair[1]]])
+            part = kernel.subset(index)
+            if blocks is not None:
+                part.matrix = blocks.matrix(*pair)
+            Z = X[index] if self.kernel == "linear" else None
+            return index, self._solve_pair(Z, y[index], price[index], pair, None, part)
+
+        with threadpool_limits(1) if small or threads > 1 else nullcontext():
+            if threads == 1:
+                yield from map(one, pairs)
+                return
+            with ThreadPoolExecutor(threads) as pool:
+                yield from pool.map(one, pairs)
 
     def _solve_pair(
-        self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any, kernel: Any = None
+        self, X: Any, y: np.ndarray, price: np.ndarray, pair: tuple[int, int], pause: Any, kernel: Any
     ) -> Any:
-        """Solve for one pair; the first class is the positive one. Returns rows and solution."""
-        from zoo.engines.kernels.dual import kernel_of, solve
+        """Solve for one pair; the first class is the positive one."""
+        from zoo.engines.kernels.dual import solve
 
-        if kernel is None:
-            index, kernel = None, kernel_of(self, X, self.gamma_)
-        else:
-            index = np.flatnonzero((y == pair[0]) | (y == pair[1]))
-            X = X[index] if self.kernel == "linear" else None
-            y, price, kernel = y[index], price[index], kernel.subset(index)
         s = np.where(y == pair[0], 1.0, -1.0)
         lo, hi = np.where(s > 0, 0.0, -price), np.where(s > 0, price, 0.0)
         if np.isinf(self.C):
@@ -174,16 +188,14 @@ class SVC(Classifier, KernelMachine):
         answer = solve(self, X, self.gamma_, -s, lo, hi, pause=pause, kernel=kernel)
         if answer.status == "unbounded":
             raise ValueError(_INSEPARABLE)
-        return index, answer
+        return answer
 
     def _keep(self, p: int, pair: tuple[int, int], found: Any, duals: Any, rows: Any) -> None:
         index, answer = found
         u = answer.u
-        if index is not None:
-            whole = np.zeros(sum(map(len, rows)))
-            whole[index] = u
-            u = whole
-        duals[pair] = np.concatenate([u[rows[pair[0]]], u[rows[pair[1]]]])
+        whole = np.zeros(sum(map(len, rows)))
+        whole[index] = u
+        duals[pair] = np.concatenate([whole[rows[pair[0]]], whole[rows[pair[1]]]])
         self.intercept_[p], self.n_iter_[p] = answer.b, answer.n_iter
 
     def _publish(self, X: Any, rows: list[np.ndarray], duals: dict[Any, np.ndarray]) -> None:

@@ -262,6 +262,7 @@ class Kernel:
         self.raw = Z
         self._centre = centre
         self.columns = None
+        self.matrix = None  # the whole matrix, where somebody has it already
         self.arrays, self.there = _NUMPY, None
         self._buffer = np.empty(0, self.dtype)
         self.norms = None
@@ -310,7 +311,7 @@ class Kernel:
         if index.size == self.n:
             return self
         part = copy(self)
-        part.n = index.size
+        part.n, part.matrix = index.size, None
         part._buffer = np.empty(0, self.dtype)
         part.columns = index if self.columns is None else self.columns[index]
         if self.kind == "precomputed":

@@ -27,13 +27,14 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from zoo.engines.kernels.lanes import least_of, most_of
 from zoo.engines.kernels.rows import Halves, Kernel
 
 _MATH = {"nnan", "nsz", "arcp", "contract"}
-_BLOCK = 1024
+_BLOCK = 256
 _TAU = 1e-12
 # A matrix that takes fewer multiplications than this is made at once.
-_SMALL = 5e7
+SMALL = 5e7
 # A partner whose row is in the cache may gain this much less than one whose row must be made.
 _ABSENT = np.float32(0.7)
 
@@ -83,8 +84,8 @@ def _update_block(F, Ki, Kj, up, dn, t):
     for k in range(F.shape[0]):
         f = F[k] + t * (np.float64(Ki[k]) - np.float64(Kj[k]))
         F[k] = f
-        least = min(least, f + up[k])
-        most = max(most, f + dn[k])
+        least = least_of(least, f + up[k])
+        most = most_of(most, f + dn[k])
     return least, most
 
 
@@ -92,8 +93,8 @@ def _update_block(F, Ki, Kj, up, dn, t):
 def _scan_block(F, up, dn):
     least, most = np.inf, -np.inf
     for k in range(F.shape[0]):
-        least = min(least, F[k] + up[k])
-        most = max(most, F[k] + dn[k])
+        least = least_of(least, F[k] + up[k])
+        most = most_of(most, F[k] + dn[k])
     return least, most
 
 
@@ -103,8 +104,8 @@ def _gain_block(F, dn, Ki, diag, worth, m, dii):
     two, tau = np.float32(2.0), np.float32(_TAU)
     for k in range(F.shape[0]):
         b = np.float32(F[k] + dn[k] - m)
-        a = max(dii + diag[k] - two * Ki[k], tau)
-        best = max(best, worth[k] * b * abs(b) / a)
+        a = most_of(dii + diag[k] - two * Ki[k], tau)
+        best = most_of(best, worth[k] * b * abs(b) / a)
     return best
 
 
@@ -286,6 +287,17 @@ class _Cache:
         self.owner = np.full(self.capacity, -1, np.int64)
         self.used = np.zeros(self.capacity, np.int64)
 
+    @classmethod
+    def of(cls, matrix):
+        """A cache that holds all rows of a matrix."""
+        n = len(matrix)
+        cache = cls.__new__(cls)
+        cache.cells, cache.flat, cache.filled = matrix.size, matrix.reshape(-1), n
+        cache._shape(n)
+        cache.slot, cache.owner = np.arange(n), np.arange(n)
+        cache.worth, cache.used = np.ones(n, np.float32), np.zeros(n, np.int64)
+        return cache
+
     def _shape(self, n):
         self.n = n
         self.capacity = int(min(n, self.cells // n))
@@ -418,7 +430,7 @@ def smo(
     if nonzero.size and F is None:
         _add_products(kernel, F_all, everything, nonzero, u_all[nonzero])
 
-    cache = _Cache(n, cache_size)
+    cache = _Cache(n, cache_size) if kernel.matrix is None else _Cache.of(kernel.matrix)
     # with room for every row there is nothing to win: full passes are cheap beside lost rows
     shrinking = shrinking and n >= 2000 and cache.capacity < 0.6 * n
     # a device wants many rows at a time
@@ -426,7 +438,9 @@ def smo(
     active = everything
     local: Kernel | Halves = kernel
     halves = cache.capacity == n and kernel.can_halve()
-    if kernel.n * cache.capacity * (d + 20) <= _SMALL and cache.capacity == n:
+    if kernel.matrix is not None:
+        halves = False
+    elif kernel.n * cache.capacity * (d + 20) <= SMALL and cache.capacity == n:
         halves = False
         cache.fetch(kernel, everything, -1, 0)
     elif halves:
@@ -564,9 +578,9 @@ def _ascent_block(F, u, lo, hi, diag, Ki, t):
     for k in range(F.shape[0]):
         f = F[k] + t * np.float64(Ki[k])
         F[k] = f
-        step = min(max(u[k] - f / np.float64(diag[k]), lo[k]), hi[k]) - u[k]
-        best = max(best, -step * (f + 0.5 * np.float64(diag[k]) * step))
-        worst = max(worst, abs(step) * np.float64(diag[k]))
+        step = least_of(most_of(u[k] - f / np.float64(diag[k]), lo[k]), hi[k]) - u[k]
+        best = most_of(best, -step * (f + 0.5 * np.float64(diag[k]) * step))
+        worst = most_of(worst, abs(step) * np.float64(diag[k]))
     return best, worst
 
 
