@@ -594,3 +594,32 @@ def test_noise_has_the_size_that_auto_takes():
     assert sweeps.size_of_noise(1.0, known.sum(), known.shape) == pytest.approx(
         np.linalg.norm(E, 2), rel=0.1
     )
+
+
+@pytest.mark.parametrize("noise", [0.2, 2.0])
+def test_auto_is_chosen_by_ratings_that_were_held_out(noise):
+    """Much signal asks for less than the size of noise, little signal for no more than twice of it."""
+    rng = np.random.default_rng(0)
+    P, Q = rng.normal(size=(150, 3)), rng.normal(size=(80, 3))
+    X = np.column_stack([rng.integers(150, size=6000), rng.integers(80, size=6000)])
+    y = np.einsum("ij,ij->i", P[X[:, 0]], Q[X[:, 1]]) + noise * rng.normal(size=6000)
+    train, test = (X[:5000], y[:5000]), (X[5000:], y[5000:])
+    chosen = MatrixFactorization(random_state=0).fit(*train)
+    fixed = [MatrixFactorization(alpha=a, random_state=0).fit(*train).score(*test)
+             for a in chosen.alpha_ * np.array([0.25, 4.0])]  # fmt: skip
+    assert chosen.score(*test) > max(fixed) - 0.01
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("n", [10_000, 35_000, 100_000])
+def test_the_default_is_near_the_best_fixed_penalty(data_dir, n):
+    table = pd.read_csv(data_dir / "ratings" / "movielens_latest_small_ratings.csv.gz")
+    rows = np.random.default_rng(1).permutation(len(table))[:n]
+    X, y = table[["userId", "movieId"]].to_numpy()[rows], table["rating"].to_numpy(float)[rows]
+    test, train = slice(0, n // 5), slice(n // 5, n)
+
+    def error(**kw):
+        m = MatrixFactorization(random_state=0, **kw).fit(X[train], y[train])
+        return np.sqrt(np.mean((m.predict(X[test]) - y[test]) ** 2))
+
+    assert error() < min(error(alpha=a) for a in (2.0, 5.0, 10.0, 15.0, 20.0)) + 0.003

@@ -11,6 +11,12 @@ from zoo.contract.roles import Regressor, Transformer
 from zoo.engines.factors import rows as _rows
 from zoo.engines.magnitudes import check_squares
 
+# Factors on the size of noise that "auto" tries, by a few sweeps each: the start does most of the work.
+FACTORS = (0.06, 0.12, 0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
+SWEEPS = 3
+# Ratings held out, below which their error says nothing.
+FEWEST = 50
+
 
 class MatrixFactorization(Regressor, Transformer):
     r"""Ratings as products of a user's and an item's vector, plus biases.
@@ -30,7 +36,8 @@ class MatrixFactorization(Regressor, Transformer):
     n_components : int, default=10
         Length d of the vectors.
     alpha : float or "auto", default="auto"
-        Penalty on the vectors; "auto" is what noise alone would need to leave no trace (see Notes).
+        Penalty on the vectors; "auto" is about what noise alone would need to leave no trace: the
+        factor on it that predicts a tenth of the ratings best (see Notes).
     alpha_bias : float, default=3.0
         Penalty on the biases: that many ratings of average size are added to each id's own.
     biases : bool, default=True
@@ -85,11 +92,12 @@ class MatrixFactorization(Regressor, Transformer):
     With d large enough the problem is that of the nuclear norm of the matrix of products, in which
     components below alpha vanish. "auto" puts alpha at the size to which noise of the residuals'
     spread s adds up, :math:`s\,(\sqrt{n_u} + \sqrt{n_i}) \sqrt{\sum w / (n_u n_i)}` (Candes and
-    Plan): it follows the size and the unit of the data, and is too large where the biases leave
-    more signal than noise: then search. For implicit feedback s is the root mean square of
-    1 + ``confidence`` r, and every given pair counts once. Learning starts from the biases alone
-    and the leading singular vectors of what they leave. The textbook's loss has no penalty: it
-    fits every user with less than d ratings exactly, and learns nothing from them.
+    Plan): it follows the size and the unit of the data. For explicit feedback it is then taken two
+    times to a sixteenth, whichever predicts a tenth of the ratings best that is held out meanwhile
+    (where that are 50 or more); this costs about as much as the fit. For implicit feedback s is the
+    root mean square of 1 + ``confidence`` r, and every given pair counts once. Learning starts from
+    the biases alone and the leading singular vectors of what they leave. The textbook's loss has no
+    penalty: it fits every user with less than d ratings exactly, and learns nothing from them.
 
     ``partial_fit`` starts like fit, with one step of the solver. Later calls take one pass of sgd
     whatever the solver (als needs all ratings at once); new ids join. With an int as random_state
@@ -216,6 +224,56 @@ class MatrixFactorization(Regressor, Transformer):
         seed: int,
     ) -> Any:
         """Pose the problem, with the biases and the leading components of what they leave."""
+        if self.alpha == "auto" and self.feedback == "explicit":
+            part = self._share_of_noise(users, items, y, w, shape, seed)
+        else:
+            part = 1.0
+        return self._pose(users, items, y, w, shape, seed, part)
+
+    def _share_of_noise(
+        self,
+        users: np.ndarray,
+        items: np.ndarray,
+        y: np.ndarray,
+        w: np.ndarray,
+        shape: tuple[int, int],
+        seed: int,
+    ) -> float:
+        """The factor on the size of noise that predicts best a tenth of the ratings, held out."""
+        held = np.random.default_rng([seed, 2, 0]).random(len(y)) < 0.1
+        if held.sum() < FEWEST:
+            return 1.0
+        rest = ~held
+
+        def error(part: float) -> float:
+            problem = self._pose(users[rest], items[rest], y[rest], w[rest], shape, seed, part)
+            for _ in range(min(self.max_iter, SWEEPS)):
+                problem.sweep()
+            return problem.error(users[held], items[held], y[held], w[held])
+
+        at, errors = FACTORS.index(1.0), {1.0: error(1.0)}
+        # from one on, the way in which the error falls
+        for step in (1, -1):
+            while 0 <= at + step < len(FACTORS):
+                part = FACTORS[at + step]
+                if part not in errors:
+                    errors[part] = error(part)
+                if errors[part] >= errors[FACTORS[at]]:
+                    break
+                at += step
+        return FACTORS[at]
+
+    def _pose(
+        self,
+        users: np.ndarray,
+        items: np.ndarray,
+        y: np.ndarray,
+        w: np.ndarray,
+        shape: tuple[int, int],
+        seed: int,
+        part: float,
+    ) -> Any:
+        """Pose the problem with ``part`` of the penalty that noise would need."""
         from zoo.engines.factors import sweeps
 
         implicit = self.feedback == "implicit"
@@ -234,7 +292,7 @@ class MatrixFactorization(Regressor, Transformer):
                 mean, biases = fitted[0], [fitted[1], fitted[2]]
                 e = w * (y - mean - biases[0][users] - biases[1][items])
         self.alpha_ = (
-            sweeps.size_of_noise(spread, known, shape)
+            part * sweeps.size_of_noise(spread, known, shape)
             if self.alpha == "auto"
             else float(self.alpha)
         )

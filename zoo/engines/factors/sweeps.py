@@ -172,3 +172,11 @@ class Factorization:
             e -= self.mean + P[self.users, d] + Q[self.items, d]
         loss = self.w @ (e * e)
         return float(loss + penalty), float(np.sqrt(loss / self.w.sum()))
+
+    def error(self, users: np.ndarray, items: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
+        """Return the weighted sum of squared errors of other ratings, explicit ones."""
+        P, Q, d = self.P, self.Q, self.d
+        s = self.mean + products(P[:, :d], Q[:, :d], users, items, (np.zeros(d), np.zeros(d)))
+        if self.biased:
+            s += P[users, d] + Q[items, d]
+        return float(w @ (y - s) ** 2)
