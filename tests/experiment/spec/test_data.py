@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from zoo.experiment.spec import SpecError, read, read_rows
+from zoo.experiment.spec import SpecError, dump, read, read_rows
 from zoo.experiment.spec.data import as_kind, kind_of
 from zoo.experiment.spec.forms import Place
 from zoo.experiment.spec.text import read_object
@@ -211,6 +211,25 @@ def test_a_class_of_one_row_is_said():
     X, y = np.arange(30.0)[:, None], ["a", "b"] * 14 + ["c", "a"]
     data = read({"models": ["SVC"]}, data=(X, y)).load_data()
     assert "one is too small" in data.notes[0]
+
+
+@pytest.mark.parametrize(
+    "keys", [{"test": {"last": 0.25}}, {"test": 0.25, "cv": {"TimeSeriesSplit": {"n_splits": 3}}}]
+)
+def test_the_last_rows_are_held_out_where_time_counts(keys):
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20.0) ** 2
+    spec = read({"models": ["Ridge"], "task": "regression", **keys}, data=(X, y))
+    data = spec.load_data()
+    assert data.y_test.tolist() == y[15:].tolist()
+    assert data.X[:, 0].tolist() == X[:15, 0].tolist()
+    assert "the last 5 rows are held out, since time counts" in data.notes
+    assert read(dump(spec.resolved(data)), data=(X, y)).load_data().y_test.tolist() == y[15:].tolist()
+
+
+def test_a_class_that_comes_last_only_is_said():
+    X, y = np.arange(40.0).reshape(20, 2), np.repeat([0, 1, 2], [8, 7, 5])
+    with pytest.raises(SpecError, match="the class 2 is in the last 5 rows only"):
+        read({"models": ["SVC"], "test": {"last": 0.25}}, data=(X, y)).load_data()
 
 
 def test_held_out_file(csv):

@@ -22,7 +22,8 @@ import numpy as np
 
 from zoo.contract.params import did_you_mean
 from zoo.experiment.spec.forms import Place
-from zoo.experiment.spec.grammar import DataSource, Spec, TestData
+from zoo.experiment.spec.grammar import DataSource, LastRows, Spec, TestData
+from zoo.experiment.spec.names import Splitter
 from zoo.experiment.spec.text import Source, SpecError, short
 
 __all__ = ["Data", "kind_of", "load", "read_rows"]
@@ -699,7 +700,7 @@ def _divide(spec: Spec, raw: _Raw) -> Data:
     )  # fmt: skip
     if len(y) < 4:
         raise at.error(f"there are {len(y)} rows; give at least 4.")
-    if X_test is None and isinstance(spec.test, float):
+    if X_test is None and isinstance(spec.test, float | LastRows):
         data, more = _hold_out(data, spec)
         notes += more
     from dataclasses import replace
@@ -801,16 +802,27 @@ def _check_groups(groups: Any, spec: Spec) -> Any:
 
 
 def _hold_out(data: Data, spec: Spec) -> tuple[Data, list[str]]:
-    """Hold rows out: whole groups where there are groups, as many of each class otherwise."""
+    """Hold rows out: the last where time counts, else whole groups, else as many of each class."""
     from dataclasses import replace
 
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
     notes = []
     rows = np.arange(len(data.y))
-    assert isinstance(spec.test, float)
-    share = spec.test
-    if data.groups is not None:
+    assert isinstance(spec.test, float | LastRows)
+    share = spec.test if isinstance(spec.test, float) else spec.test.last
+    forward = isinstance(spec.cv, Splitter) and spec.cv.name == "TimeSeriesSplit"
+    if forward or isinstance(spec.test, LastRows):
+        n_test = int(np.ceil(share * len(rows)))
+        if n_test >= len(rows):
+            raise spec.at("test").error(f"{share} leaves nothing to learn from; hold out less.")
+        train, test = rows[:-n_test], rows[-n_test:]
+        if data.task == "classification" and (late := np.setdiff1d(data.y[test], data.y[train])).size:
+            raise spec.at("test").error(
+                f"the class {late.tolist()[0]!r} is in the last {n_test} rows only; hold out fewer."
+            )
+        notes.append(f"the last {n_test} rows are held out, since time counts")
+    elif data.groups is not None:
         split = GroupShuffleSplit(1, test_size=share, random_state=spec.seed)
         train, test = next(split.split(rows, data.y, data.groups))
     else:

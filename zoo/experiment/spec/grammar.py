@@ -33,6 +33,7 @@ __all__ = [
     "DataSource",
     "Dataset",
     "Folds",
+    "LastRows",
     "Search",
     "Spec",
     "TestData",
@@ -249,6 +250,26 @@ class DataSource(Section):
         for column in self.keep:
             if column in self.drop:
                 raise (place / "keep").error(f"{column!r} is dropped as well; keep one of the two.")
+
+
+@dataclass(frozen=True)
+class LastRows(Section):
+    """The last rows are held out: those of the latest time, where rows are in its order.
+
+    Parameters
+    ----------
+    last : float
+        The part of all rows.
+    """
+
+    words: ClassVar[str] = "{last: the part of the rows}"
+
+    last: Annotated[float, Interval(0, 1, "neither")]
+
+    @classmethod
+    def fits(cls, value: Any) -> bool:
+        """A mapping with the key ``last`` fits."""
+        return isinstance(value, Mapping) and "last" in value
 
 
 @dataclass(frozen=True)
@@ -582,7 +603,9 @@ class Spec(Section):
     data : mapping
         Where the rows come from, and what the columns mean.
     test : float, mapping or "none"
-        The part that is held out until the end: a fraction, a file, or none.
+        The part that is held out until the end: a fraction, {last: fraction}, a file, or none. Where the
+        folds go forward in time (TimeSeriesSplit) the fraction is that of the last rows; where there are
+        groups, whole groups are held out.
     task : {"auto", "classification", "regression"}
         What the target is; "auto" looks at it: numbers with more than 20 values or with fractions are
         a regression, everything else is a classification.
@@ -612,7 +635,7 @@ class Spec(Section):
 
     title: Annotated[str, Check(lambda s: len(s) <= 200, "at most 200 characters")] | None = None
     data: DataSource
-    test: Annotated[float, Interval(0, 1, "neither")] | Literal["none"] | TestData = 0.2
+    test: Annotated[float, Interval(0, 1, "neither")] | Literal["none"] | LastRows | TestData = 0.2
     task: Literal["auto", "classification", "regression"] = "auto"
     steps: Literal["auto"] | Steps = "auto"
     models: (

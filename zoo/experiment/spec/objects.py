@@ -17,6 +17,7 @@ from zoo.experiment.spec.grammar import (
     Folds,
     Search,
     Spec,
+    TestData,
     Workers,
 )
 from zoo.experiment.spec.names import (
@@ -71,7 +72,7 @@ def check(spec: Spec) -> None:
             _check_response(model.model, metric, spec.at("metrics", j))
     if isinstance(spec.cv, Splitter) and "Group" in spec.cv.name and spec.data.groups is None:
         raise spec.at("cv").error(f"{spec.cv.name} needs groups; name their column under data: groups.")
-    if not isinstance(spec.test, float | str) and spec.data.format not in ("csv", "parquet"):
+    if isinstance(spec.test, TestData) and spec.data.format not in ("csv", "parquet"):
         raise spec.at("test").error("a file of its own needs data from csv or parquet; give a fraction.")
     has_ranges = _states_ranges(spec)
     if spec.search == "none" and has_ranges:
