@@ -15,25 +15,33 @@ from healthy import (
     BagOfWordsEngine,
     BiasesEngine,
     BrightnessEngine,
+    CleanedEngine,
     ColumnMeansEngine,
     DistanceEngine,
+    FlippedEngine,
     GaussianEngine,
     GradientEngine,
     LeastSquaresEngine,
     LetterChainEngine,
     MeansWithHolesEngine,
+    PictureAndCaptionEngine,
+    PictureOfARowEngine,
     PrincipalAxesEngine,
+    RetrogradeEngine,
     RoughnessEngine,
     RunningMeanEngine,
+    StepByStepEngine,
     TableAgentEngine,
+    TableOfEitherEngine,
+    WhatPaidEngine,
     docstring,
 )
 from sklearn.utils import check_random_state
 
-from zoo.contract.inputs import Images, Input, Pairs, Series, Table, Text
+from zoo.contract.inputs import Either, Env, Images, Input, Joined, Logged, Pairs, Series, Table, Text
 from zoo.contract.params import Count, Fixed, Interval, ParameterError, Search
 from zoo.contract.steps import Steps
-from zoo.contract.targets import Labels, Numbers, Target
+from zoo.contract.targets import Documents, Labels, Numbers, Sequences, Target
 
 BROKEN: list[Any] = []
 
@@ -590,6 +598,7 @@ class SamplesInfinity(GaussianEngine):
     "check_pickle",
     "check_deepcopy",
     "check_refused_fit_keeps_state",
+    "check_labels_optional",
 )
 class SamplesWithoutSeed(GaussianEngine):
     __doc__ = docstring("Draw.", "jitter")
@@ -1207,7 +1216,7 @@ class OnlyLists(Text):
         return super().check(estimator, X, reset=reset)
 
 
-@broken("check_text_containers")
+@broken("check_text_containers", "check_text_columns")
 class TakesListsOnly(BagOfWordsEngine):
     __doc__ = docstring("Count words.", "smoothing")
     input: ClassVar[Input] = OnlyLists()
@@ -1324,6 +1333,324 @@ class PairsByPosition(Pairs):
 class TakesIdsByPosition(BiasesEngine):
     __doc__ = docstring("Add up biases.", "shrinkage")
     input: ClassVar[Input] = PairsByPosition()
+
+
+# -- targets --------------------------------------------------------------------------------------
+
+
+@broken("check_documents_reach_learn", "check_documents_refused", "check_targets_refused")
+class TakesDocumentsForLabels(BackwardsEngine):
+    __doc__ = docstring("Read backwards.")
+    target: ClassVar[Target] = Labels()
+
+
+class Splitting(Documents):
+    """Documents that take a string for a list of letters."""
+
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        return super().check(estimator, list(y) if isinstance(y, str) else y, n)
+
+
+@broken("check_documents_refused")
+class TakesLettersForDocuments(BackwardsEngine):
+    __doc__ = docstring("Read backwards.")
+    target: ClassVar[Target] = Splitting()
+
+
+class OnlyArraysOfSteps(Sequences):
+    """Targets of steps that come in an array."""
+
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        if isinstance(y, list) and isinstance(y[0], list):
+            raise ValueError("y must be an array.")
+        return super().check(estimator, y, n)
+
+
+@broken("check_sequences_forms")
+class TakesArraysOfStepsOnly(StepByStepEngine):
+    __doc__ = docstring("Compare.", "sequence_output")
+    target: ClassVar[Target] = OnlyArraysOfSteps(of=Labels(least=2), when="sequence_output")
+
+
+@broken("check_sequences_ragged")
+class AnswersThePadding(StepByStepEngine):
+    __doc__ = docstring("Compare.", "sequence_output")
+
+    def predict(self, X: Any) -> Any:
+        answer = super().predict(X)
+        return super(StepByStepEngine, self).predict(X) if self.sequence_output else answer
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        if not self.sequence_output:
+            return super().score(X, y, sample_weight)
+        pairs = zip(self.predict(X), y, strict=True)
+        return float(np.mean([(p[: len(row)] == row).mean() for p, row in pairs]))
+
+
+@broken("check_sequences_refused", "check_sequences_ragged")
+class CountsNoSteps(StepByStepEngine):
+    __doc__ = docstring("Compare.", "sequence_output")
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        if self.sequence_output:
+            longest = X["x"].shape[2]
+            y = np.pad(y, ((0, 0), (0, longest)), mode="edge")[:, :longest]
+        super()._learn(X, y, w)
+
+    def _check_steps(self, steps: np.ndarray, lengths: np.ndarray) -> None:
+        pass
+
+
+class DoubleNumbers(Numbers):
+    """Numbers that are double whatever X is."""
+
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        return super().check(estimator, y, n).astype(np.longdouble)
+
+
+@broken("check_numbers_precision")
+class LearnsInAnotherPrecision(LeastSquaresEngine):
+    __doc__ = docstring("Solve.", "alpha")
+    target: ClassVar[Target] = DoubleNumbers(many=True)
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        super()._learn(X, y.astype(X.dtype), w)
+
+
+class AnyShape(Numbers):
+    """Numbers whose rows may have any shape."""
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return True
+
+
+@broken("check_numbers_shape")
+class TakesPicturesOfAnyShape(PictureOfARowEngine):
+    __doc__ = docstring("Draw.", "alpha")
+    target: ClassVar[Target] = AnyShape(shape=(None, None))
+
+
+@broken("check_numbers_shape", "check_learns_toy")
+class AnswersFlatPictures(PictureOfARowEngine):
+    __doc__ = docstring("Draw.", "alpha")
+
+    def _output(self, X: Any) -> np.ndarray:
+        return super()._output(X).reshape(len(X), -1)
+
+
+@broken("check_labels_optional")
+class RemembersItsLabels(GaussianEngine):
+    __doc__ = docstring("Draw.", "jitter")
+
+    def _forget(self) -> None:
+        kept = getattr(self, "classes_", None)
+        super()._forget()
+        if kept is not None:
+            self.classes_ = kept
+
+
+@broken("check_labels_optional", nothing_works=True)
+class NeedsLabels(GaussianEngine):
+    __doc__ = docstring("Draw.", "jitter")
+
+    def _learn(self, X: Any, y: np.ndarray | None) -> None:
+        super()._learn(X, np.asarray(y[:]))
+
+
+# -- several inputs -------------------------------------------------------------------------------
+
+
+class OnlyTuples(Joined):
+    """Rows that come one by one."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        if hasattr(X, "columns"):
+            raise ValueError("X must be a list of rows.")
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_joined_containers")
+class TakesNoFrame(PictureAndCaptionEngine):
+    __doc__ = docstring("Look and read.", "image_shape")
+    input: ClassVar[Input] = OnlyTuples(images=Images(), text=Text())
+
+
+class CuttingRows(Joined):
+    """Rows that end with the shortest part."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, dict) and len(X) > 1:
+            n = min(map(len, X.values()))
+            X = {name: part[:n] for name, part in X.items()}
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_joined_refused")
+class CutsToTheShortestPart(PictureAndCaptionEngine):
+    __doc__ = docstring("Look and read.", "image_shape")
+    input: ClassVar[Input] = CuttingRows(images=Images(), text=Text())
+
+
+@broken("check_each_of_either")
+class LearnsFromLogsOnly(TableOfEitherEngine):
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr", "random_state")
+
+    def _learn(self, X: Any, steps: Any) -> None:
+        if not isinstance(X, dict):
+            self.q_ = np.zeros((10, 2))
+            self.history_ = {"step": [0], "return": [0.0]}
+            return
+        super()._learn(X, steps)
+
+
+class Whatever(Either):
+    """What is neither of two inputs is as good as nothing."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        return super().check(estimator, X if self.takes(X) else None, reset=reset)
+
+
+@broken(
+    "check_neither_refused", "check_refused_fit_keeps_state", "check_each_of_either", "check_log_refused"
+)
+class TakesWhatIsNeither(TableOfEitherEngine):
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr", "random_state")
+    max_steps: Annotated[Count, Fixed("a budget")] = 600
+    input: ClassVar[Input] = Whatever(Logged(), Env())
+
+
+# -- logs and games -------------------------------------------------------------------------------
+
+
+class ByPlace(Logged):
+    """A log whose columns are known by their place."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        if hasattr(X, "columns") and len(X.columns) == 7:
+            names = ["observation_0", "action", "reward", "next_observation_0", "terminated", "truncated"]
+            X = X.set_axis([*names, "episode"], axis=1)
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_log_forms")
+class TakesColumnsOfALogByPlace(WhatPaidEngine):
+    __doc__ = docstring("Do what was paid.", "n_bins", "random_state")
+    input: ClassVar[Input] = ByPlace()
+
+
+class Credulous(Logged):
+    """A log that is believed."""
+
+    def check(self, estimator: Any, X: Any, *, reset: bool) -> Any:
+        if hasattr(X, "columns"):
+            X = X.drop(columns="next_observation_0", errors="ignore")
+        return super().check(estimator, X, reset=reset)
+
+
+@broken("check_log_refused")
+class BelievesTornLogs(WhatPaidEngine):
+    __doc__ = docstring("Do what was paid.", "n_bins", "random_state")
+    input: ClassVar[Input] = Credulous()
+
+
+@broken("check_log_is_learned")
+class DoesWhatWasNotPaid(WhatPaidEngine):
+    __doc__ = docstring("Do what was paid.", "n_bins", "random_state")
+
+    def _act(self, observations: Any) -> np.ndarray:
+        return 1 - super()._act(observations)
+
+
+@broken("check_agent_actions")
+class MovesAgainstTheRules(RetrogradeEngine):
+    __doc__ = docstring("Work backwards.", "game", "random_state")
+
+    def _act(self, observations: Any) -> np.ndarray:
+        return np.ones(len(observations), dtype=int)
+
+
+@broken("check_agent_seeds_refused")
+class TakesAnySeedsOfGames(RetrogradeEngine):
+    __doc__ = docstring("Work backwards.", "game", "random_state")
+
+    def fit(self, X: Any = None, y: Any = None) -> Any:
+        odd = X is not None and not isinstance(X, str) and np.asarray(X).dtype.kind == "f"
+        return self._fit(np.asarray(X).astype(int) if odd else X, y)
+
+
+# -- meta-estimators --------------------------------------------------------------------------------
+
+
+@broken("check_held_stays")
+class FitsWhatItIsGiven(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def _learn(self, X: Any, y: Any, w: np.ndarray | None, steps: Any) -> None:
+        super()._learn(X, y, w, steps)
+        if self.estimator is not None:
+            self.estimator.fit(X, y)
+
+
+@broken("check_held_stays", "check_inputs_unchanged", "check_same_seed_same_result", "check_memory_layout",
+        "check_refit_equals_fresh_fit", "check_global_state_untouched", "check_pickle", "check_deepcopy",
+        "check_refused_fit_keeps_state")  # fmt: skip
+class ChangesAFittedBase(FlippedEngine):
+    __doc__ = docstring("Flip.", "estimator")
+
+    def _learn(self, X: Any, y: Any) -> None:
+        super()._learn(X, y)
+        self.estimator.coef_ += 0.25
+
+
+@broken("check_held_is_cloned")
+class SharesWhatItShouldClone(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def __sklearn_clone__(self) -> Any:
+        return type(self)(estimator=self.estimator, share=self.share)
+
+
+@broken("check_held_parameters")
+class HidesParametersOfWhatItHolds(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return super().get_params(deep=False)
+
+
+@broken("check_held_says_what_it_is")
+class AlwaysHasProbabilities(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def predict_proba(self, X: Any) -> Any:
+        return self._call("predict_proba", X)
+
+
+@broken("check_held_says_what_it_is")
+class CallsItselfAClassifier(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier"
+        return tags
+
+
+@broken("check_held_is_told")
+class KeepsMetadataForItself(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def _fit_held(self, X: Any, y: Any, w: Any = None, steps: Any = None) -> Any:
+        self._routed = {"sample_weight": self._routed["sample_weight"]}
+        return super()._fit_held(X, y, w, steps)
+
+
+@broken("check_held_is_told", "check_sample_weight", "check_weights_count_as_repetition")
+class KeepsWeightsForItself(CleanedEngine):
+    __doc__ = docstring("Fit.", "estimator", "share")
+
+    def _fit_held(self, X: Any, y: Any, w: Any = None, steps: Any = None) -> Any:
+        return super()._fit_held(X, y, None, steps)
 
 
 # -- environments ---------------------------------------------------------------------------------

@@ -9,13 +9,32 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from zoo.contract.declaring import field
-from zoo.contract.inputs import Env, Images, Input, Pairs, Series, Table, Text
-from zoo.contract.params import Count, Fixed, NonNegative, Positive, Search, Seed
+from zoo.contract.inputs import (
+    Either,
+    Env,
+    Game,
+    Images,
+    Input,
+    Joined,
+    Logged,
+    Pairs,
+    Series,
+    Table,
+    Text,
+    take,
+)
+from zoo.contract.params import Count, FittedMethod, Fixed, Interval, NonNegative, Positive, Search, Seed
 from zoo.contract.roles import Agent, Classifier, Detector, Regressor, Sampler, TextToText, Transformer
-from zoo.contract.targets import Labels, Numbers, Target
+from zoo.contract.targets import Labels, Numbers, Sequences, Target
+from zoo.contract.wrapper import Wrapper
 
 PARAMETERS = {
     "env": "What to act in.",
+    "game": "What to play.",
+    "estimator": "What is held.",
+    "share": "How much is left out.",
+    "n_bins": "Pieces of the line.",
+    "sequence_output": "What y is.",
     "alpha": "Strength of the penalty.",
     "lr": "Step of gradient descent.",
     "max_iter": "Steps of gradient descent.",
@@ -247,6 +266,29 @@ class Distance(DistanceEngine):
     __doc__ = docstring("Measure the distance.", "jitter")
 
 
+class PictureOfARowEngine(Regressor, abstract=True):
+    """Least squares for each number of a picture."""
+
+    target: ClassVar[Target] = Numbers(shape=(None, None))
+
+    alpha: NonNegative = 1e-3
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(X), X.dtype) if w is None else w
+        A = np.column_stack([X, np.ones(len(X), X.dtype)])
+        penalty = self.alpha * np.eye(A.shape[1], dtype=X.dtype)
+        flat = y.reshape(len(y), -1)
+        self.coef_ = np.linalg.solve(A.T @ (A * w[:, None]) + penalty, A.T @ (flat * w[:, None]))
+        self.row_shape_ = y.shape[1:]
+
+    def _output(self, X: Any) -> np.ndarray:
+        return (X @ self.coef_[:-1] + self.coef_[-1]).reshape(len(X), *self.row_shape_)
+
+
+class PictureOfARow(PictureOfARowEngine):
+    __doc__ = docstring("Draw a row.", "alpha")
+
+
 # -- images and series ----------------------------------------------------------------------------
 
 
@@ -294,7 +336,9 @@ class RoughnessEngine(Classifier, abstract=True):
 
     def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
         F = self._features(X)
-        w = np.ones(len(F), F.dtype) if w is None else w
+        self._go_to_means(F, y, np.ones(len(F), F.dtype) if w is None else w)
+
+    def _go_to_means(self, F: np.ndarray, y: np.ndarray, w: np.ndarray) -> None:
         self.means_ = np.array(
             [w[y == k] @ F[y == k] / w[y == k].sum() for k in range(len(self.classes_))]
         )
@@ -308,6 +352,58 @@ class RoughnessEngine(Classifier, abstract=True):
 
 class Roughness(RoughnessEngine):
     __doc__ = docstring("Compare how rough series are.")
+
+
+class StepByStepEngine(RoughnessEngine, abstract=True):
+    """The same for a series as a whole, or for each of its steps."""
+
+    target: ClassVar[Target] = Sequences(of=Labels(least=2), when="sequence_output")
+
+    sequence_output: Annotated[bool, Fixed("it says what y is")] = False
+
+    def _each_step(self, X: dict[str, np.ndarray]) -> np.ndarray:
+        x = X["x"]
+        jumps = np.abs(np.diff(x, axis=2, prepend=x[:, :, :1]))
+        place = np.broadcast_to(np.arange(x.shape[2]), (len(x), 1, x.shape[2]))
+        return np.concatenate([x, jumps, place], axis=1).transpose(0, 2, 1).astype(x.dtype)
+
+    def _learn(self, X: Any, y: np.ndarray, w: np.ndarray | None) -> None:
+        if not self.sequence_output:
+            super()._learn(X, y, w)
+            return
+        self._check_steps((y >= 0).sum(axis=1), X["lengths"])
+        w = np.broadcast_to(np.ones((len(y), 1)) if w is None else w[:, None], y.shape)
+        inside = y >= 0
+        F = self._each_step(X)[:, : y.shape[1]][inside]
+        self._go_to_means(F, y[inside], w[inside].astype(F.dtype))
+
+    def _check_steps(self, steps: np.ndarray, lengths: np.ndarray) -> None:
+        if (steps != lengths).any():
+            i = int((steps != lengths).argmax())
+            raise ValueError(f"row {i} of y has {steps[i]} steps, but series {i} of X has {lengths[i]}.")
+
+    def _scores(self, X: Any) -> np.ndarray:
+        if not self.sequence_output:
+            return super()._scores(X)
+        D = (self._each_step(X)[:, :, None] - self.means_) / self.scale_
+        return self.log_prior_ - (D**2).sum(axis=3) / 2
+
+    def predict(self, X: Any) -> Any:
+        answer = super().predict(X)
+        if not self.sequence_output:
+            return answer
+        lengths = self._checked(X)["lengths"]
+        rows = [row[:t] for row, t in zip(answer, lengths, strict=True)]
+        return answer if len(set(lengths)) == 1 else rows
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        if not self.sequence_output:
+            return super().score(X, y, sample_weight)
+        return float((np.concatenate(list(self.predict(X))) == np.concatenate(list(y))).mean())
+
+
+class StepByStep(StepByStepEngine):
+    __doc__ = docstring("Compare how rough steps are.", "sequence_output")
 
 
 class RunningMeanEngine(Transformer, abstract=True):
@@ -473,6 +569,156 @@ class Biases(BiasesEngine):
     __doc__ = docstring("Add up biases.", "shrinkage")
 
 
+# -- several inputs -------------------------------------------------------------------------------
+
+
+class PictureAndCaptionEngine(Classifier, abstract=True):
+    """The mean picture of each class, and its words."""
+
+    input: ClassVar[Input] = Joined(images=Images(), text=Text())
+
+    image_shape: Annotated[Any, Fixed("the data say it")] = None
+
+    def _learn(self, X: dict[str, Any], y: np.ndarray, w: np.ndarray | None) -> None:
+        w = np.ones(len(y)) if w is None else w
+        one_hot = (y[:, None] == np.arange(len(self.classes_))) * w[:, None]
+        self.means_ = one_hot.T @ X["images"].reshape(len(y), -1) / one_hot.sum(axis=0)[:, None]
+        self.words_: list[dict[str, float]] = [{} for _ in self.classes_]
+        for document, k, weight in zip(X["text"], y, w, strict=True):
+            for word in set(document.split()):
+                self.words_[k][word] = self.words_[k].get(word, 0.0) + float(weight)
+
+    def _scores(self, X: dict[str, Any]) -> np.ndarray:
+        pixels = X["images"].reshape(len(X["text"]), -1)
+        near = -((pixels[:, None] - self.means_) ** 2).mean(axis=2)
+        said = [[sum(np.log1p(k.get(v, 0)) for v in d.split()) for k in self.words_] for d in X["text"]]
+        return near + 0.01 * np.array(said)
+
+
+class PictureAndCaption(PictureAndCaptionEngine):
+    __doc__ = docstring("Look and read.", "image_shape")
+
+
+# -- logs and games -------------------------------------------------------------------------------
+
+
+class WhatPaidEngine(Agent, abstract=True):
+    """Do what was paid best on average near a state."""
+
+    input: ClassVar[Input] = Logged()
+
+    n_bins: Annotated[Count, Search(2, 50)] = 10
+
+    def _learn(self, X: dict[str, np.ndarray]) -> None:
+        s = X["observations"][:, 0]
+        self.edges_ = np.quantile(s, np.linspace(0, 1, self.n_bins + 1)[1:-1])
+        shape = (self.n_bins, int(X["actions"].max()) + 1)
+        at = (np.searchsorted(self.edges_, s), X["actions"])
+        paid, count = np.zeros(shape), np.full(shape, 1e-9)
+        np.add.at(paid, at, X["rewards"])
+        np.add.at(count, at, 1)
+        self.worth_ = paid / count
+
+    def _act(self, observations: Any) -> np.ndarray:
+        return self.worth_[np.searchsorted(self.edges_, np.ravel(observations))].argmax(axis=1)
+
+
+class WhatPaid(WhatPaidEngine):
+    __doc__ = docstring("Do what was paid.", "n_bins", "random_state")
+
+
+class RetrogradeEngine(Agent, abstract=True):
+    """Know of every state whether it is won, from the end of the game backwards."""
+
+    input: ClassVar[Input] = Game()
+
+    game: Annotated[Any, Fixed("it is the task")] = field(kw_only=False)
+
+    def _learn(self, X: np.ndarray | None) -> None:
+        if not hasattr(self.game, "initial"):
+            raise ValueError(f"game={self.game!r} has no initial(); give the rules of a game.")
+        self.worth_: dict[Any, float] = {}
+        self._value(self.game.initial())
+        for state in self.game.states():
+            self._value(state)
+
+    def _value(self, state: Any) -> float:
+        if state not in self.worth_:
+            over = self.game.value(state)
+            after = [-self._value(self.game.play(state, a)) for a in np.flatnonzero(self.game.legal(state))]
+            self.worth_[state] = over if over == over else max(after)
+        return self.worth_[state]
+
+    def _act(self, observations: Any) -> np.ndarray:
+        return np.array([self._move(state) for state in observations])
+
+    def _move(self, state: Any) -> int:
+        legal = np.flatnonzero(self.game.legal(state))
+        return int(max(legal, key=lambda a: -self.worth_[self.game.play(state, a)]))
+
+    def score(self, X: Any = None, y: Any = None) -> float:
+        """Return the mean result against random moves."""
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self)
+        seeds = np.arange(9) if X is None else X
+        return float(np.mean([self._play(np.random.default_rng(seed)) for seed in seeds]))
+
+    def _play(self, rng: np.random.Generator) -> float:
+        state, ours = self.game.initial(), True
+        while np.isnan(self.game.value(state)):
+            move = self._move(state) if ours else rng.choice(np.flatnonzero(self.game.legal(state)))
+            state, ours = self.game.play(state, move), not ours
+        return float(not ours)
+
+
+class Retrograde(RetrogradeEngine):
+    __doc__ = docstring("Work backwards.", "game", "random_state")
+
+
+# -- meta-estimators --------------------------------------------------------------------------------
+
+
+class CleanedEngine(Wrapper, abstract=True):
+    """Fit, leave out the share of rows that surprised most, fit again."""
+
+    share: Annotated[float, Interval(0, 0.5), Fixed("it states how dirty the data are")] = 0.0
+
+    def _default(self) -> Any:
+        from zoo import LogisticRegression
+
+        return LogisticRegression()
+
+    def _learn(self, X: Any, y: Any, w: np.ndarray | None, steps: Any) -> None:
+        self.estimator_ = self._fit_held(X, y, w, steps)
+        n = len(y)
+        kept = np.flatnonzero(self.estimator_.predict(X) == y)
+        if self.share > 0 and len(kept) >= (1 - self.share) * n:
+            self.estimator_ = self._fit_held(take(X, kept), y[kept], None if w is None else w[kept], steps)
+
+
+class Cleaned(CleanedEngine):
+    __doc__ = docstring("Leave out what surprised.", "estimator", "share")
+
+
+class FlippedEngine(Wrapper, abstract=True):
+    """Answer the contrary of what a fitted classifier says, if that is right more often."""
+
+    estimator: FittedMethod = field(kw_only=False)
+
+    def _learn(self, X: Any, y: Any) -> None:
+        self.estimator_ = self.estimator
+        self.flipped_ = bool(np.mean(self.estimator.predict(X) == y) < 0.5)
+
+    def predict(self, X: Any) -> np.ndarray:
+        answer = self._call("predict", X)
+        return 1 - answer if self.flipped_ else answer
+
+
+class Flipped(FlippedEngine):
+    __doc__ = docstring("Flip.", "estimator")
+
+
 # -- environments ---------------------------------------------------------------------------------
 
 
@@ -577,6 +823,29 @@ class TableAgent(TableAgentEngine):
     __doc__ = docstring("Fill a table.", "env", "max_steps", "lr")
 
 
+class TableOfEitherEngine(TableAgentEngine, abstract=True):
+    """Q-learning from a log, or in an environment."""
+
+    input: ClassVar[Input] = Either(Logged(), Env())
+
+    env: Annotated[Any, Fixed("it is the task")] = None
+
+    def _learn(self, X: Any, steps: Any) -> None:
+        if not isinstance(X, dict):
+            super()._learn(X, steps)
+            return
+        s, a, s_next = self._bins(X["observations"]), X["actions"], self._bins(X["next_observations"])
+        self.q_ = np.zeros((10, int(a.max()) + 1))
+        for _ in steps(30, "sweep"):
+            goal = X["rewards"] + np.where(X["terminated"], 0, 0.5 * self.q_[s_next].max(axis=1))
+            for i in range(len(s)):
+                self.q_[s[i], a[i]] += 0.3 * (goal[i] - self.q_[s[i], a[i]])
+
+
+class TableOfEither(TableOfEitherEngine):
+    __doc__ = docstring("Fill a table.", "env", "max_steps", "lr", "random_state")
+
+
 HEALTHY = (
     LeastSquares,
     GradientLogistic,
@@ -592,5 +861,13 @@ HEALTHY = (
     LetterChain,
     Backwards,
     Biases,
+    PictureOfARow,
+    StepByStep,
+    PictureAndCaption,
+    WhatPaid,
+    Retrograde,
+    Cleaned,
+    Flipped,
     TableAgent,
+    TableOfEither,
 )

@@ -39,6 +39,8 @@ from zoo.conformance._everyone import EVERYONE
 from zoo.conformance._inputs import BY_INPUT
 from zoo.conformance._roles import BY_ROLE
 from zoo.conformance._suite import NEEDS_A_CARD
+from zoo.conformance._targets import BY_TARGET
+from zoo.contract.inputs import Either
 from zoo.contract.params import Count
 from zoo.registry import entries, find
 
@@ -76,10 +78,12 @@ def test_healthy_estimator_passes(cls):
     assert report.ok, f"\n{report}"
 
 
-def test_healthy_estimators_cover_every_role_and_input():
+def test_healthy_estimators_cover_every_role_input_and_target():
     cards = [cls.card() for cls in HEALTHY]
     assert {role for card in cards for role in card.roles} == set(BY_ROLE)
-    assert {card.input for card in cards} == set(BY_INPUT)
+    kinds = {"either" if isinstance(cls.input, Either) else cls.input.name for cls in HEALTHY}
+    assert kinds == set(BY_INPUT)
+    assert {cls.target.name for cls in HEALTHY} == set(BY_TARGET)
 
 
 def test_every_check_has_run_on_a_healthy_or_registered_estimator():
@@ -318,7 +322,7 @@ def test_names_do_not_collide_with_scikit_learn():
 
 
 def test_every_check_says_what_it_protects():
-    groups = [EVERYONE, *BY_ROLE.values(), *BY_INPUT.values()]
+    groups = [EVERYONE, *BY_ROLE.values(), *BY_TARGET.values(), *BY_INPUT.values()]
     groups += [c.claimed + c.unclaimed for c in BY_CAPABILITY.values()]
     for checker in {c for group in groups for c in group}:
         assert checker.__doc__, checker.__name__

@@ -79,6 +79,10 @@ def check_weights_count_as_repetition(case: Case) -> None:
 
 def check_sample_weight_unclaimed(case: Case) -> None:
     """A fit that takes weights says so on its card."""
+    if case.has_role("Wrapper"):
+        w = np.ones(n_rows(case.X))
+        refused(lambda: case.fit(sample_weight=w), "weights that nobody takes", ValueError, "sample_weight")
+        return
     expect(not _takes(case, "sample_weight"), "fit takes sample_weight, but the card does not say so")
 
 
@@ -223,6 +227,8 @@ def _expect_columns_of_classes(case: Case, Y: np.ndarray) -> None:
 
 def check_multi_output_unclaimed(case: Case) -> None:
     """Y of two columns is refused, or the card claims multi_output."""
+    if getattr(case.subject.target, "shape", None) is not None:
+        raise NotApplicable("rows of y have a shape of their own")
     Y = np.column_stack([case.y, 1 - np.asarray(case.y)])
     refused(lambda: case.fit(case.X, Y), "y of two columns, which the card does not claim,", BAD_INPUT)
 
@@ -549,7 +555,7 @@ class Capability:
 
     claimed: tuple[Checker, ...]
     unclaimed: tuple[Checker, ...] = ()
-    inputs: tuple[str, ...] = ("table", "images", "series", "text", "pairs", "env")
+    inputs: tuple[str, ...] = ()  # () is every input
     roles: tuple[str, ...] = ()  # () is every role
 
 

@@ -13,10 +13,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from zoo.conformance._environments import observations_of, toy_environment
 from zoo.conformance._report import Nonconformity, NotApplicable
 from zoo.conformance._subject import subject_of
-from zoo.contract.inputs import take
+from zoo.conformance._toys import parameters_for, questions_for, shared, targets_for
+from zoo.contract.inputs import Either, Input, take
+from zoo.contract.targets import Documents
 
 # Fits stay small: a parameter of one of these names is lowered to this value.
 BUDGETS = {
@@ -52,13 +53,18 @@ class Case:
     ----------
     estimator : estimator instance
         Of the zoo, or one that follows scikit-learn's conventions; it is cloned, never fitted.
+    given : Input, optional
+        What it is given where it takes one of two inputs; None is the first.
     """
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, given: Input | None = None) -> None:
         self.cls = type(estimator)
         self.name = self.cls.__name__
         self.subject = subject_of(estimator)
         self.input: Any = self.subject.input
+        # What the data are like: of two inputs the one that is given.
+        self.native: Any = given or (self.input.first if isinstance(self.input, Either) else self.input)
+        self.shared = shared(estimator)
         self.capabilities = self.subject.capabilities
         self.fields = self.subject.fields
         self.prototype = self._prepared(estimator)
@@ -67,14 +73,12 @@ class Case:
 
     def _prepared(self, estimator: Any) -> Any:
         prototype = clone(estimator)
-        params = prototype.get_params(deep=False)
+        held = self.has_role("Wrapper") and not self.shared
+        params = prototype.get_params(deep=held)
         small: dict[str, Any] = lowered(params, BUDGETS)
         small |= {n: v for n, v in getattr(self.cls, "on_toy_data", {}).items() if n in params}
-        if "random_state" in params:
-            small["random_state"] = 0
-        if self.input.name == "env":
-            small["env"] = toy_environment(self.input)
-        return prototype.set_params(**small)
+        small |= {name: 0 for name in params if name.rpartition("__")[2] == "random_state"}
+        return prototype.set_params(**small, **parameters_for(self.input))
 
     def has_role(self, role: str) -> bool:
         """Tell whether the estimator has the role."""
@@ -83,22 +87,15 @@ class Case:
     def data(self, seed: int, n: int | None = None) -> tuple[Any, Any]:
         """Return toy X and the y that the role wants (None where it needs none)."""
         rng = np.random.RandomState(seed)
-        X, y = self.input.toy(rng) if n is None else self.input.toy(rng, n)
+        X, y = self.native.toy(rng) if n is None else self.native.toy(rng, n)
         if get_tags(self.prototype).input_tags.positive_only:
             X = np.abs(X)
-        return X, self.target(X, y)
-
-    def target(self, X: Any, y: np.ndarray) -> Any:
-        """Turn class numbers into the targets of the role."""
-        if self.has_role("TextToText"):
-            return [" ".join(reversed(document.split())) for document in X]
-        if not self.subject.needs_y:
-            return None
-        return y if self.has_role("Classifier") else y.astype(float)
+        target = Documents() if self.has_role("TextToText") else self.subject.target
+        return X, targets_for(target, X, y) if self.subject.needs_y else None
 
     def classes(self, seed: int = 0) -> np.ndarray:
         """Return the class numbers of the toy data, whatever the role."""
-        return np.asarray(self.input.toy(np.random.RandomState(seed))[1])
+        return np.asarray(self.native.toy(np.random.RandomState(seed))[1])
 
     def make(self, **params: Any) -> Any:
         """Return a new unfitted estimator."""
@@ -127,10 +124,8 @@ class Case:
 
     @cached_property
     def questions(self) -> Any:
-        """What predict is asked: new rows, or the observations of an agent."""
-        if self.input.name != "env":
-            return self.X_new
-        return observations_of(toy_environment(self.input))
+        """What predict is asked: new rows, or observations and states for an agent."""
+        return questions_for(self.native, self.X_new)
 
     @property
     def tolerance(self) -> float:
@@ -151,11 +146,12 @@ class Case:
 
 
 def lowered(params: dict[str, Any], budgets: dict[str, int]) -> dict[str, Any]:
-    """Return the parameters that exceed their budget, at their budget."""
+    """Return the parameters, those of what is held too, that exceed their budget, at their budget."""
+    most = {name: budgets.get(name.rpartition("__")[2]) for name in params}
     return {
-        name: most
-        for name, most in budgets.items()
-        if isinstance(params.get(name), int) and not params[name] <= most
+        name: limit
+        for name, limit in most.items()
+        if limit is not None and isinstance(params[name], int) and not params[name] <= limit
     }
 
 

@@ -1,4 +1,4 @@
-"""What is asked of an input: tables, images, series, text and pairs."""
+"""What is asked of an input: tables, images, series, text, pairs, and several together."""
 
 from functools import partial
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from zoo.conformance._agents import ON_ENVIRONMENTS, ON_GAMES, ON_LOGS
 from zoo.conformance._case import (
     BAD_INPUT,
     METHODS,
@@ -17,7 +18,7 @@ from zoo.conformance._case import (
     rows,
     working,
 )
-from zoo.conformance._report import NotApplicable
+from zoo.conformance._report import Nonconformity, NotApplicable
 from zoo.contract.inputs import n_rows, ragged
 
 # -- by input: whatever has columns ---------------------------------------------------------------
@@ -428,6 +429,62 @@ def check_pairs_refused(case: Case) -> None:
     refused(lambda: case.fit(holes, case.y), "a missing id", ValueError, "missing id")
 
 
+# -- by input: several together -------------------------------------------------------------------
+
+
+def _columns_of(case: Case) -> dict[str, list[Any]]:
+    return dict(zip(case.native.parts, map(list, zip(*case.X, strict=True)), strict=True))
+
+
+def check_joined_containers(case: Case) -> None:
+    """Tuples, lists, a DataFrame of one column a part and a mapping are the same rows."""
+    import pandas as pd
+
+    expected = case.answers_by_row(case.fitted, case.X)
+    parts = _columns_of(case)
+    frame = pd.DataFrame({name: pd.Series(part, dtype=object) for name, part in parts.items()})
+    for what, X in (
+        ("lists", [list(row) for row in case.X]),
+        ("a DataFrame", frame),
+        ("a DataFrame whose columns stand in another order", frame[list(frame)[::-1]]),
+        ("a mapping", parts),
+    ):
+        with working(f"rows may come in {what}"):
+            answers = case.answers_by_row(case.fit(X, case.y), X)
+        expect_same(expected, answers, case.tolerance, f"rows in {what} are answered otherwise")
+
+
+def check_joined_refused(case: Case) -> None:
+    """Parts of unequal length, a part alone at fit, and a part of another name are refused by name."""
+    parts = _columns_of(case)
+    for name in parts:
+        shorter = parts | {name: parts[name][:-1]}
+        refused(partial(case.fit, shorter, case.y), f"fewer rows of {name}", ValueError, name)
+        alone = {name: parts[name]}
+        refused(partial(case.fit, alone, case.y), f"{name} alone at fit", ValueError, "parts", name)
+    strange = {f"other {name}": part for name, part in parts.items()}
+    refused(partial(case.fit, strange, case.y), "parts of other names", ValueError, "other")
+    refused(partial(case.fit, [row[:1] for row in case.X], case.y), "rows of one part", ValueError, "rows")
+
+
+def check_each_of_either(case: Case) -> None:
+    """Each of the two inputs works, and keeps the promises of its kind."""
+    for half in (case.input.first, case.input.second):
+        one = Case(case.prototype, half)
+        with working(f"X may be {half.name}"):
+            one.answers(one.fitted)
+        for checker in BY_INPUT[half.name]:
+            try:
+                checker(one)
+            except Nonconformity as error:
+                raise Nonconformity(f"given {half.name}: {error}") from error
+
+
+def check_neither_refused(case: Case) -> None:
+    """What is neither of the two inputs is refused with both names."""
+    refused(partial(case.make().fit, object()), "X that is neither", BAD_INPUT, case.input.first.name)
+
+
 # -- the table ------------------------------------------------------------------------------------
 
 BY_INPUT: dict[str, tuple[Checker, ...]] = {
@@ -454,5 +511,10 @@ BY_INPUT: dict[str, tuple[Checker, ...]] = {
         check_pairs_containers,
         check_pairs_refused,
     ),
-    "env": (),
+    "joined": (check_joined_containers, check_joined_refused),
+    "env": ON_ENVIRONMENTS,
+    "game": ON_GAMES,
+    "logged": ON_LOGS,
+    "either": (check_each_of_either, check_neither_refused),
+    "held": (),
 }

@@ -1,12 +1,11 @@
-"""What is asked of a role: classifiers, transformers, samplers, detectors, translators, agents."""
+"""What is asked of a role: classifiers, transformers, samplers, detectors, translators."""
 
-import gc
 from functools import partial
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from zoo.conformance._agents import check_agent_actions
 from zoo.conformance._case import (
     BAD_INPUT,
     Case,
@@ -20,16 +19,10 @@ from zoo.conformance._case import (
     stack,
     working,
 )
-from zoo.conformance._environments import (
-    ALIVE,
-    TOY_IDS,
-    corridor,
-    disturbed,
-    hover,
-    toy_environment,
-)
 from zoo.conformance._everyone import check_learns_toy, check_targets_refused
-from zoo.conformance._report import Nonconformity, NotApplicable
+from zoo.conformance._report import NotApplicable
+from zoo.conformance._targets import check_documents_reach_learn, check_documents_refused, check_y_ignored
+from zoo.conformance._wrappers import WRAPPERS
 from zoo.contract.inputs import n_rows
 from zoo.contract.params import ParameterError
 
@@ -274,13 +267,6 @@ def check_stranger_is_found(case: Case) -> None:
     expect(case.fitted.predict(far[None])[0] == -1, "a row a hundred times as far out as any is none")
 
 
-def check_y_ignored(case: Case) -> None:
-    """Y, which pipelines and searches hand on, changes nothing."""
-    with working("fit takes a y and ignores it"):
-        known = case.make().fit(case.X, case.classes())
-    expect_same(case.answers(known), case.answers(case.fitted), 0, "y changes the answers")
-
-
 # -- by role: translators -------------------------------------------------------------------------
 
 
@@ -292,142 +278,6 @@ def check_translation(case: Case) -> None:
         "predict gives no list of str",
     )
     expect(len(texts) == len(case.questions), "predict does not give one text a document")
-
-
-# -- by role: agents ------------------------------------------------------------------------------
-
-
-def _random_return(name: str, seeds: np.ndarray) -> float:
-    import gymnasium
-
-    env = gymnasium.make(name)
-    env.action_space.seed(0)
-    total = 0.0
-    for seed in seeds:
-        env.reset(seed=int(seed))
-        over = False
-        while not over:
-            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            total += float(reward)
-            over = terminated or truncated
-    env.close()
-    return total / len(seeds)
-
-
-def check_agent_actions(case: Case) -> None:
-    """Predict gives one action of the action space for each observation."""
-    import gymnasium
-
-    space = gymnasium.make(case.prototype.env).action_space
-    actions = np.asarray(case.fitted.predict(case.questions))
-    expect(len(actions) == len(case.questions), "predict does not give one action an observation")
-    for action in actions:
-        cast = np.asarray(action).astype(space.dtype)
-        expect(space.contains(cast), f"the action {action!r} is not in {space}")
-
-
-def check_agent_beats_random(case: Case) -> None:
-    """After a short training the agent does better than random actions."""
-    seeds = np.arange(1000, 1020)
-    random = _random_return(case.prototype.env, seeds)
-    score = case.fitted.score(seeds)
-    expect(np.isfinite(score), f"score is {score}")
-    expect(score > random + 0.1, f"mean return {score:.3g}, of random actions {random:.3g}")
-
-
-def check_agent_score_repeats(case: Case) -> None:
-    """Score plays the episodes of the seeds it is given: twice the same, others differ."""
-    one = case.fitted.score(np.arange(5))
-    expect(one == case.fitted.score(np.arange(5)), "score of the same seeds differs from itself")
-    with working("score works without seeds"):
-        case.fitted.score(None)
-
-
-def check_agent_keeps_no_environment(case: Case) -> None:
-    """Neither fit nor score leaves an environment alive; nothing of it is pickled."""
-    gc.collect()
-    before = set(map(id, ALIVE))
-    estimator = case.fit()
-    estimator.score(np.arange(2))
-    gc.collect()
-    left = [e for e in ALIVE if id(e) not in before]
-    expect(not left, f"{len(left)} environment(s) are still alive after fit and score")
-
-
-def _toy_factory(case: Case) -> Any:
-    return corridor if case.prototype.env == TOY_IDS["discrete"] else hover
-
-
-def check_agent_environment_forms(case: Case) -> None:
-    """An env may be an id, a factory or an environment, with the same result."""
-    factory = _toy_factory(case)
-    expected = case.answers(case.fitted)
-    for what, env in (("a factory", factory), ("an environment", factory())):
-        with working(f"env may be {what}"):
-            answers = case.answers(case.fit(on=case.make().set_params(env=env)))
-        expect_same(expected, answers, case.tolerance, f"env as {what} gives another result")
-
-
-def check_agent_environment_refused(case: Case) -> None:
-    """An environment that does not exist, or that the agent cannot serve, is refused."""
-    strange = "NoSuchPlace-v99"
-    refused(lambda: case.fit(on=case.make(env=strange)), f"env={strange!r}", ValueError, strange)
-    refused(lambda: case.fit(on=case.make(env=3)), "env=3", BAD_INPUT, "env")
-    other = {"discrete": "continuous", "continuous": "discrete"}
-    served = set(case.input.actions)
-    for kind in served:
-        if other.get(kind) and other[kind] not in served:
-            toy_environment(case.input)
-            refused(
-                partial(case.fit, on=case.make(env=TOY_IDS[other[kind]])),
-                f"an environment with {other[kind]} actions",
-                ValueError,
-                "action",
-            )
-
-
-def check_agent_rewards_refused(case: Case) -> None:
-    """One reward that is no number would spoil everything after it; it is refused."""
-    for value in (np.nan, np.inf):
-        env = disturbed(_toy_factory(case), 100, lambda value=value: value)
-        refused(
-            partial(case.fit, on=case.make(env=env)), f"a reward of {value}", ValueError, "reward"
-        )
-
-
-def check_agent_keeps_what_it_learned(case: Case) -> None:
-    """When the environment raises, its error comes through, and the agent acts as it had learned to."""
-
-    def falls() -> float:
-        raise OSError("the robot fell over")
-
-    agent = case.make(env=disturbed(_toy_factory(case), 100, falls))
-    refused(partial(case.fit, on=agent), "an environment that raises", OSError, "fell over")
-    with working("an agent whose environment raised after 99 steps acts"):
-        actions = agent.predict(case.questions)
-    expect(len(actions) == len(case.questions), "predict does not give one action an observation")
-
-
-def check_agent_history(case: Case) -> None:
-    """history_ holds columns of one length, return among them: a DataFrame away."""
-    history = getattr(case.fitted, "history_", None)
-    if not isinstance(history, dict) or not history:
-        raise Nonconformity("there is no history_ of columns")
-    lengths = {name: len(column) for name, column in history.items()}
-    expect(len(set(lengths.values())) == 1, f"the columns of history_ differ in length: {lengths}")
-    expect("return" in history, f"history_ has no column 'return': {sorted(history)}")
-
-
-def check_agent_seeds_refused(case: Case) -> None:
-    """X is None or a 1-D array of seeds; anything else is refused."""
-    with working("fit works without seeds"):
-        case.make().fit()
-    for what, X in (
-        ("X of floats", np.array([0.5, 1.5])),
-        ("a negative seed", np.array([-1])),
-        ("X of words", ["a"]),
-    ):
-        refused(partial(case.make().fit, X), what, BAD_INPUT, "seeds")
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -452,17 +302,12 @@ BY_ROLE: dict[str, tuple[Checker, ...]] = {
         check_inverse_methods,
     ),
     "Detector": (check_outliers_are_signs, check_stranger_is_found, check_y_ignored),
-    "TextToText": (check_targets_refused, check_translation),
-    "Agent": (
-        check_agent_actions,
-        check_agent_beats_random,
-        check_agent_score_repeats,
-        check_agent_keeps_no_environment,
-        check_agent_environment_forms,
-        check_agent_environment_refused,
-        check_agent_rewards_refused,
-        check_agent_keeps_what_it_learned,
-        check_agent_history,
-        check_agent_seeds_refused,
+    "TextToText": (
+        check_targets_refused,
+        check_documents_reach_learn,
+        check_documents_refused,
+        check_translation,
     ),
+    "Agent": (check_agent_actions,),
+    "Wrapper": WRAPPERS,
 }

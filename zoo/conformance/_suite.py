@@ -15,14 +15,18 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from zoo.conformance._capabilities import BY_CAPABILITY
 from zoo.conformance._case import Case, Checker, lowered
-from zoo.conformance._environments import toy_environment
 from zoo.conformance._everyone import EVERYONE
 from zoo.conformance._inputs import BY_INPUT
 from zoo.conformance._report import Nonconformity, NotApplicable, Report, Result
 from zoo.conformance._roles import BY_ROLE
 from zoo.conformance._state import global_state_restored
 from zoo.conformance._subject import Subject, subject_of
+from zoo.conformance._targets import BY_TARGET
+from zoo.conformance._toys import parameters_for
+from zoo.conformance._wrappers import estimator_for
 from zoo.contract.estimator import Estimator
+from zoo.contract.inputs import Either
+from zoo.contract.wrapper import Wrapper
 
 # scikit-learn's checks ask for good scores on a few hundred rows, so fits are longer there.
 SKLEARN_BUDGETS = {"max_epochs": 40, "hidden_size": 32}
@@ -46,6 +50,7 @@ NEEDS_A_CARD = frozenset(
         "check_save_load",
         "check_no_rows_refused",
         "check_text_bare_string",
+        "check_text_columns",
         "check_precision_follows_input",
         "check_one_class_refused",
         "check_class_weight",
@@ -57,26 +62,35 @@ NEEDS_A_CARD = frozenset(
 )
 
 
+# What a wrapper hands on, so that only what it holds can be asked.
+LEFT_TO_WHAT_IS_HELD = frozenset({"check_class_weight", "check_callbacks", "check_callbacks_unclaimed"})
+
+
 def checks_for(case: Case) -> list[Checker]:
     """List the checks that concern this estimator, each once."""
     roles = case.subject.roles
     found = list(EVERYONE)
     for role in roles:
         found += BY_ROLE[role]
-    found += BY_INPUT[case.input.name]
+    found += [] if case.subject.stranger else BY_TARGET[case.subject.target.name]
+    if isinstance(case.input, Either):
+        found += BY_INPUT["either"]
+    found += BY_INPUT[case.native.name]
     for name, capability in BY_CAPABILITY.items():
-        if case.input.name not in capability.inputs:
+        if capability.inputs and case.native.name not in capability.inputs:
             continue
         if capability.roles and not set(capability.roles) & set(roles):
             continue
         found += capability.claimed if name in case.capabilities else capability.unclaimed
+    if case.has_role("Wrapper"):
+        found = [checker for checker in found if checker.__name__ not in LEFT_TO_WHAT_IS_HELD]
     left_out = NEEDS_A_CARD if case.subject.stranger else frozenset()
     return [checker for checker in dict.fromkeys(found) if checker.__name__ not in left_out]
 
 
 def check_names() -> list[str]:
     """Name every check of the zoo."""
-    groups = [EVERYONE, *BY_ROLE.values(), *BY_INPUT.values()]
+    groups = [EVERYONE, *BY_ROLE.values(), *BY_TARGET.values(), *BY_INPUT.values()]
     groups += [c.claimed + c.unclaimed for c in BY_CAPABILITY.values()]
     names = dict.fromkeys(c.__name__ for group in groups for c in group)
     return [*names, "check_capabilities_known", "check_number_of_checks"]
@@ -91,7 +105,8 @@ def check(estimator: Any, *, native: bool = True, only: Collection[str] | None =
     Parameters
     ----------
     estimator : estimator instance or class
-        What to check. A class is made with its defaults; an agent gets a toy environment. An estimator
+        What to check. A class is made with its defaults; an agent gets a toy environment, a wrapper
+        something to hold. An estimator
         that is not the zoo's is asked what scikit-learn's conventions promise: its tags say what it can
         do, and checks that read a card are left out.
     native : bool, default=True
@@ -126,7 +141,7 @@ def check(estimator: Any, *, native: bool = True, only: Collection[str] | None =
 
 
 def instance(estimator: Any) -> Any:
-    """Return an object of a class (agents get a toy environment), or the object itself."""
+    """Return an object of a class (agents get a toy environment or game), or the object itself."""
     cls = estimator if isinstance(estimator, type) else type(estimator)
     missing = [name for name in ("fit", "get_params", "__sklearn_tags__") if not hasattr(cls, name)]
     if missing:
@@ -137,8 +152,10 @@ def instance(estimator: Any) -> Any:
     if cls is not estimator:
         return estimator
     given = {}
-    if issubclass(cls, Estimator) and cls.input.name == "env":
-        given["env"] = toy_environment(cls.input)
+    if issubclass(cls, Wrapper):
+        given = estimator_for(cls)
+    elif issubclass(cls, Estimator):
+        given = parameters_for(cls.input)
     needed = [
         name
         for name, parameter in inspect.signature(cls).parameters.items()
@@ -182,12 +199,12 @@ def _where_raised(error: Exception) -> str:
 
 
 def _sklearn_results(estimator: Any, subject: Subject, only: Collection[str] | None) -> Iterator[Result]:
-    if not subject.input.two_d_array:
+    if not subject.known_to_sklearn:
         yield Result(
             "scikit-learn's check_estimator",
             "skipped",
-            f"it looks only at two-dimensional arrays, and {subject.input.name} is not one; "
-            "nothing of it counts here",
+            f"it looks only at two-dimensional arrays and plain targets, and {subject.input.name} with "
+            f"{subject.target.name} is another thing; nothing of it counts here",
             "scikit-learn",
         )
         return
@@ -234,7 +251,7 @@ def _native_results(estimator: Any, excused: dict[str, str], only: Collection[st
 
 def _counted(subject: Subject, results: list[Result], native: bool) -> list[Result]:
     """Fail an estimator for which too few checks ran: nothing looked at it."""
-    if not subject.input.two_d_array:
+    if not subject.known_to_sklearn:
         return []
     ran = Report("", tuple(results))
     fewest = max(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from zoo.contract.inputs import Either, Env, Game, Held, Logged, Pairs, Text, n_rows, take
 from zoo.contract.inputs.input import Input
@@ -34,6 +35,9 @@ def test_what_is_held_gets_X_as_it_came():
     frame = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
     assert Held().check(Learner(), frame, reset=True) is frame
     assert n_rows(take(frame, np.array([False, True]))) == 1
+    for form in ("dok", "coo"):
+        given = Held().check(Learner(), sparse.eye_array(3, format=form), reset=True)
+        assert take(given, np.array([0, 2])).shape == (2, 3)
     assert Held().precision(frame) == np.float64
     assert Held().precision(np.zeros(3, np.float32)) == np.float32
     for nothing, sentence in (("abc", "takes rows"), ([], "0 sample")):

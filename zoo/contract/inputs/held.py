@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import Tags
 
 from zoo.contract.inputs.input import Input, n_rows
@@ -14,7 +15,7 @@ from zoo.contract.inputs.table import Table
 class Held(Input):
     """The input of the estimator that the field ``parameter`` holds: X goes to it as it came.
 
-    The estimator that is held checks X itself; here rows are counted only.
+    The estimator that is held checks X itself; here it is only made sure that rows can be counted and picked.
     """
 
     parameter: str = "estimator"
@@ -27,6 +28,10 @@ class Held(Input):
         """Return X as it came."""
         if X is None:
             return None
+        if issparse(X):
+            X = X.tocsr()  # rows of every other format cannot be picked
+        elif hasattr(X, "__array__") and not hasattr(X, "shape"):
+            X = np.asarray(X)
         if isinstance(X, str | bytes) or not (hasattr(X, "shape") or hasattr(X, "__len__")):
             raise ValueError(
                 f"X is {X!r:.40}; {type(estimator).__name__} takes rows: an array, a table or a list."
