@@ -363,8 +363,11 @@ class AsHeld(Target):
 
     def check(self, estimator: Any, y: Any, n: int) -> Any:
         """Return y as it came, one for each row."""
-        if y is not None:
-            check_consistent_length(np.empty(n), y)
+        if y is None:
+            return None
+        if hasattr(y, "__array__") and not hasattr(y, "shape"):
+            y = np.asarray(y)
+        check_consistent_length(np.empty(n), y)
         return y
 
 
