@@ -380,7 +380,9 @@ class DensePath:
         self.module, self.criterion = module, criterion
         self.parts = tuple(module._modules.values())
         self.hooks = hooks_on(module, *module, criterion)
+        # A ``forward`` set on an instance, or a compiled one, is a name more.
         self.instances = [vars(m) for m in (module, *module, criterion)]
+        self.n_names = list(map(len, self.instances))
         self.linears = [linear for linear, _ in layers]
         self.activations = [phi for _, phi in layers]
         self.loss = loss
@@ -399,6 +401,8 @@ class DensePath:
             return None
         if not _plain_targets(iterator, loss, layers[-1].linear.out_features):
             return None
+        if "forward" in vars(criterion) or any(m._compiled_call_impl for m in (module, *module, criterion)):
+            return None
         return cls(layers, loss, module, criterion)
 
     def belongs_to(self, net: Any) -> bool:
@@ -407,7 +411,7 @@ class DensePath:
             net.module_ is self.module
             and net.criterion_ is self.criterion
             and tuple(self.module._modules.values()) == self.parts
-            and not any("forward" in own or "_compiled_call_impl" in own for own in self.instances)
+            and list(map(len, self.instances)) == self.n_names
         )
 
     def _space(self, n: int, like: Tensor) -> tuple[list[Tensor], list[Tensor]]:

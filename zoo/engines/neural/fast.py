@@ -5,6 +5,7 @@ case goes the plain way: a method, hook, ``forward`` or ``train`` of somebody's 
 calls back, a callback that may look at the graph of the loss.
 """
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +32,9 @@ _FORWARD = (
     "train_step", "run_single_epoch", "infer", "get_loss", "_training_rows", "_learn_rows",
     "_forward_context", "_cast", "on_batch_end",
 )  # fmt: skip
+
+
+_training = attrgetter("training")
 
 
 class Fast:
@@ -94,7 +98,7 @@ class Fast:
         own = vars(net)
         if any(own.get(name) is not component for name, component in self.components):
             return False
-        return all(m.training is training for m in modules)
+        return all(map(training.__eq__, map(_training, modules)))
 
     def train_step(
         self, net: "Trainer", batch: Any, fit_params: dict[str, Any]

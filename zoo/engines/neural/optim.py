@@ -120,13 +120,17 @@ def _alike(params: list[Tensor]) -> bool:
     return all(p.dtype is dtype and p.device == device for p in params)
 
 
+# Asked of every parameter at every step, so without a lookup for each.
+_is_complex, _is_contiguous = Tensor.is_complex, Tensor.is_contiguous
+
+
 def _walkable(params: list[Tensor], grads: list[Any]) -> bool:
     """Whether parameters and gradients are real and lie in memory without gaps, in one order."""
+    if any(map(_is_complex, params)) or any(g.layout is not torch.strided for g in grads):
+        return False
+    if all(map(_is_contiguous, params)) and all(map(_is_contiguous, grads)):
+        return True
     for p, g in zip(params, grads, strict=True):
-        if g.layout is not torch.strided or p.is_complex():
-            return False
-        if p.is_contiguous() and g.is_contiguous():
-            continue
         if p.stride() != g.stride() or not torch.ops.aten.is_non_overlapping_and_dense(p):
             return False
     return True
