@@ -135,6 +135,21 @@ def part_multiclass():
         two_sides(f"10000 x {d}", lambda: SVC(), lambda: svm.SVC(), X, y, 2 if d < 100 else 1, bar=bar)
 
 
+def part_classes():
+    """Many small classes, as letters are; two classes of few columns; and small problems."""
+    header("SVC rbf, C = 5", "zoo s", "scikit-learn s", "ratio", "bar", "")
+    shapes = (
+        (12_000, 16, 26, "2x"), (19_000, 10, 2, ""), (5000, 20, 5, ""), (2000, 64, 10, ""),
+        (1000, 10, 20, ""), (500, 8, 26, ""), (300, 8, 10, ""),
+    )  # fmt: skip
+    for n, d, k, bar in shapes:
+        X, y = make_classification(
+            n, d, n_informative=min(d, 12), n_redundant=0, n_classes=k, class_sep=1.5, random_state=0
+        )
+        sides = lambda: SVC(C=5, n_jobs=1), lambda: svm.SVC(C=5)
+        two_sides(f"{n} x {d}, {k} classes", *sides, X, y, 3, bar=bar)
+
+
 def part_one_class():
     """OneClassSVM: the objective is 1/2 u'Ku."""
     header("OneClassSVM rbf", "zoo s", "scikit-learn s", "ratio", "bar", "objective, relative difference")

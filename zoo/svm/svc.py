@@ -152,13 +152,14 @@ class SVC(Classifier, KernelMachine):
         from threadpoolctl import threadpool_limits
 
         from zoo.engines.kernels.dual import kernel_of
-        from zoo.engines.kernels.pairs import ClassBlocks, are_small, threads_for
+        from zoo.engines.kernels.pairs import ClassBlocks, are_many, are_small, threads
 
         kernel = kernel_of(self, X, self.gamma_)
         small = self.solver != "dual_ascent" and are_small(kernel, rows, self.cache_size)
         blocks = ClassBlocks(kernel, rows) if small else None
-        asked = threads_for(rows) if small and self.n_jobs is None else effective_n_jobs(self.n_jobs)
-        threads = min(asked, len(pairs))
+        many = small and are_many(rows)
+        asked = threads() if many and self.n_jobs is None else effective_n_jobs(self.n_jobs)
+        jobs = min(asked, len(pairs))
 
         def one(pair: tuple[int, int]) -> Any:
             index = np.concatenate([rows[pair[0]], rows[pair[1]]])
@@ -168,11 +169,12 @@ class SVC(Classifier, KernelMachine):
             Z = X[index] if self.kernel == "linear" else None
             return index, self._solve_pair(Z, y[index], price[index], pair, None, part)
 
-        with threadpool_limits(1) if small or threads > 1 else nullcontext():
-            if threads == 1:
+        # alone, small products wake no thread of BLAS, and asking it costs more than a small pair
+        with threadpool_limits(1) if many or jobs > 1 else nullcontext():
+            if jobs == 1:
                 yield from map(one, pairs)
                 return
-            with ThreadPoolExecutor(threads) as pool:
+            with ThreadPoolExecutor(jobs) as pool:
                 yield from pool.map(one, pairs)
 
     def _solve_pair(

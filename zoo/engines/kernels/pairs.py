@@ -80,10 +80,12 @@ def are_small(kernel, rows, megabytes):
     )
 
 
-def threads_for(rows):
-    """Threads that the pairs of these classes are worth, of those that this process may use."""
+def are_many(rows):
+    """Whether the pairs of these classes are worth the waking of threads."""
     sizes = np.array([r.size for r in rows], float)
-    work = (len(sizes) - 2) * (sizes**2).sum() + sizes.sum() ** 2
-    if work < MANY:
-        return 1
+    return (len(sizes) - 2) * (sizes**2).sum() + sizes.sum() ** 2 >= MANY
+
+
+def threads():
+    """Threads that this process may use, as BLAS sees it."""
     return max((library["num_threads"] for library in threadpool_info()), default=1)
