@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import tree as peer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_friedman1
 
 from zoo.engines.trees import record_grower
 from zoo.trees.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -291,3 +291,43 @@ def test_fewest_rows_may_be_shares():
     number = DecisionTreeRegressor(min_samples_split=89, min_samples_leaf=23, random_state=0).fit(X, y)
     np.testing.assert_array_equal(share.predict(X), number.predict(X))
     assert share.get_n_leaves() < DecisionTreeRegressor(random_state=0).fit(X, y).get_n_leaves()
+
+
+@pytest.mark.parametrize("limits", [{"max_depth": 5}, {"max_leaf_nodes": 20}, {"min_samples_leaf": 6}])
+@pytest.mark.parametrize("criterion", ["squared_error", "poisson"])
+def test_monotone_columns_make_the_tree_of_scikit_learn(limits, criterion):
+    X, y = make_friedman1(300, noise=2.0, random_state=0)
+    kw = {"monotonic_cst": [1, 0, -1, 1, -1, *[0] * 5], "criterion": criterion, "random_state": 0, **limits}
+    y = np.maximum(y, 0)
+    ours, theirs = DecisionTreeRegressor(**kw).fit(X, y), peer.DecisionTreeRegressor(**kw).fit(X, y)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
+    free = DecisionTreeRegressor(**kw | {"monotonic_cst": None}).fit(X, y)
+    assert np.abs(free.predict(X) - ours.predict(X)).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers", "drawn cuts"])
+def test_predictions_never_fall_where_they_must_rise(kind):
+    X, y = make_friedman1(300, noise=2.0, random_state=0)
+    kw = {"monotonic_cst": {0: 1, 3: -1}, "random_state": 0}
+    if kind == "classes":
+        m = DecisionTreeClassifier(**kw).fit(X, y > 14)
+        predict = lambda Z: m.predict_proba(Z)[:, 1]  # noqa: E731
+    else:
+        m = DecisionTreeRegressor(**kw, splitter="random" if kind == "drawn cuts" else "best").fit(X, y)
+        predict = m.predict
+    for column, direction in kw["monotonic_cst"].items():
+        Z = np.repeat(X[:60], 25, axis=0)
+        Z[:, column] = np.tile(np.linspace(-0.1, 1.1, 25), 60)
+        assert (np.diff(predict(Z).reshape(60, 25), axis=1) * direction).min() >= 0
+
+
+def test_what_cannot_be_monotone_is_refused():
+    X, y = make_friedman1(60, n_features=5, random_state=0)
+    with pytest.raises(ValueError, match="more than two classes"):
+        DecisionTreeClassifier(monotonic_cst=[1, 0, 0, 0, 0]).fit(X, np.digitize(y, [12, 16]))
+    with pytest.raises(ValueError, match="several columns"):
+        DecisionTreeRegressor(monotonic_cst=[1, 0, 0, 0, 0]).fit(X, np.column_stack([y, y]))
+    with pytest.raises(ValueError, match="absolute_error"):
+        DecisionTreeRegressor(monotonic_cst=[1, 0, 0, 0, 0], criterion="absolute_error").fit(X, y)
+    with pytest.raises(ValueError, match="monotonic_cst has 2 entries, but X has 5"):
+        DecisionTreeRegressor(monotonic_cst=[1, 0]).fit(X, y)

@@ -210,3 +210,11 @@ def test_forests_are_pruned_as_scikit_learn_prunes_them(price):
     theirs = ensemble.RandomForestRegressor(**kw).fit(X, y)
     assert len(ours.model_["left"]) == sum(t.tree_.node_count for t in theirs.estimators_)
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X))
+
+
+def test_a_forest_of_monotone_trees_is_monotone():
+    X, y = make_friedman1(200, noise=2.0, random_state=0)
+    m = RandomForestRegressor(n_estimators=10, monotonic_cst={3: 1}, random_state=0).fit(X, y)
+    Z = np.repeat(X[:40], 25, axis=0)
+    Z[:, 3] = np.tile(np.linspace(0, 1, 25), 40)
+    assert np.diff(m.predict(Z).reshape(40, 25), axis=1).min() >= -1e-12

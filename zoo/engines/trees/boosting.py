@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.engines.trees import histograms
 from zoo.engines.trees.histogram_grower import Grower, n_threads
-from zoo.engines.trees.model import TreeModel, empty_model, join_trees
+from zoo.engines.trees.model import TreeModel, empty_model, join_trees, keep_order
 from zoo.engines.trees.objective import leaf_quantile
 
 
@@ -111,7 +111,7 @@ class Rounds:
             residuals = self.y[at] - self.scores[k, at]
             tree.value[node] = leaf_quantile(residuals, q, None if self.w is None else self.w[at])
         if self.limits.monotone is not None:
-            _keep_order(tree, self.limits.monotone)
+            keep_order(tree.left, tree.feature, tree.value, tree.weight, self.limits.monotone)
 
     def _follow(self, tree, k, rows):
         """Add the tree to the scores: of the rows that it saw the grower knows the leaves."""
@@ -174,28 +174,6 @@ def hold_out(X, y, w, fraction, labels, rng, name):
 def share(fraction, p):
     """Number of columns that a share of p columns means; 0 where it is all."""
     return max(1, int(fraction * p + 0.5)) if fraction < 1 else 0
-
-
-def _keep_order(tree, directions):
-    """Clip leaves whose values were changed, so that monotone columns stay monotone.
-
-    As in the grower, the middle between the means of two branches parts their values.
-    """
-    left, mean = tree.left, tree.value.copy()
-    for i in range(len(left) - 1, -1, -1):
-        if left[i] != i:
-            below = slice(left[i], left[i] + 2)
-            mean[i] = np.average(mean[below], weights=np.maximum(tree.weight[below], 1e-300))
-    low, high = np.full(len(left), -np.inf), np.full(len(left), np.inf)
-    for i, l in enumerate(left):
-        if l == i:
-            tree.value[i] = np.clip(tree.value[i], low[i], high[i])
-            continue
-        low[l : l + 2], high[l : l + 2] = low[i], high[i]
-        direction = directions[tree.feature[i]]
-        if direction:
-            lower, upper = (l, l + 1) if direction > 0 else (l + 1, l)
-            high[lower] = low[upper] = np.clip(mean[l : l + 2], low[i], high[i]).mean()
 
 
 def _write(grower, g, h, w):

@@ -60,30 +60,32 @@ def find_categories(estimator: Any, p: int) -> np.ndarray:
     return is_cat
 
 
-def monotone_directions(estimator: Any, p: int, is_cat: np.ndarray) -> np.ndarray | None:
+def monotone_directions(
+    estimator: Any, p: int, is_cat: np.ndarray, parameter: str = "monotone_constraints"
+) -> np.ndarray | None:
     """Give the direction -1, 0 or 1 of each column, or None."""
-    given = estimator.monotone_constraints
+    given = getattr(estimator, parameter)
     if given is None:
         return None
     name = type(estimator).__name__
     out = np.zeros(p, dtype=np.int8)
     if isinstance(given, dict):
         for key, direction in given.items():
-            out[_position(estimator, key, p, "monotone_constraints")] = direction
+            out[_position(estimator, key, p, parameter)] = direction
     elif len(given) == p:
         out[:] = given
     else:
         raise ValueError(
-            f"{name}: monotone_constraints has {len(given)} entries, but X has {p} columns; give "
+            f"{name}: {parameter} has {len(given)} entries, but X has {p} columns; give "
             "one a column, or a dict."
         )
     if not np.isin(out, (-1, 0, 1)).all():
-        raise ValueError(f"{name}: monotone_constraints must be -1, 0 or 1, got {given}.")
+        raise ValueError(f"{name}: {parameter} must be -1, 0 or 1, got {given}.")
     if (out[is_cat] != 0).any():
         j = int(np.flatnonzero(is_cat & (out != 0))[0])
         raise ValueError(
             f"{name}: column {j} is categorical and cannot be monotone, since its values have no "
-            "order; leave it out of monotone_constraints or out of categorical_features."
+            f"order; leave it out of {parameter} or out of categorical_features."
         )
     return out
 

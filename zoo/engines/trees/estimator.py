@@ -44,6 +44,10 @@ Leaves = Annotated[int, Interval(2, None), Search(4, 256, log=True)]
 Column = Whole | str
 Features = list[Column] | tuple[Column, ...]
 Direction = Annotated[int, Interval(-1, 1)]
+Directions = Annotated[
+    dict[Any, Direction] | list[Direction] | tuple[Direction, ...] | np.ndarray | None,
+    Fixed("it states what is known of the task"),
+]
 Categories = Annotated[
     Literal["from_dtype"] | list[Any] | tuple[Any, ...] | np.ndarray | None,
     Fixed("it states what the columns are"),
@@ -223,6 +227,7 @@ class Growing(Trees, abstract=True):
     max_features: Literal["sqrt", "log2"] | Share | Count | None = None
     splitter: Literal["best", "random"] = "best"
     ccp_alpha: NonNegative = 0.0
+    monotonic_cst: Directions = None
     max_bins: Annotated[int, Interval(2, 255), Fixed("more is better")] | None = None
     categorical_features: Categories = "from_dtype"
     random_state: Seed = None
@@ -293,6 +298,23 @@ class Growing(Trees, abstract=True):
         table = code_table(X, self.max_bins, is_cat, w, squared)
         self.codes_ = [e if c else np.empty(0) for e, c in zip(table.edges, is_cat, strict=True)]
         return table, self._targets(y)
+
+    def _directions(self, targets: Any, is_cat: np.ndarray) -> np.ndarray | None:
+        """Return the directions of monotone columns, or None."""
+        directions = monotone_directions(self, len(is_cat), is_cat, "monotonic_cst")
+        if directions is None:
+            return None
+        if targets.packed.shape[1] > 1 or len(targets.classes):
+            raise ValueError(
+                f"{type(self).__name__}: monotonic_cst needs one prediction that rises or falls, but y has "
+                "several columns or more than two classes; leave it at None."
+            )
+        if self.criterion == "absolute_error":
+            raise ValueError(
+                f"{type(self).__name__}: criterion='absolute_error' knows no monotonic_cst; take another "
+                "criterion."
+            )
+        return directions
 
     def _mean(self, X: np.ndarray) -> np.ndarray:
         """Return the mean value of the leaves of each row, (n, v)."""
@@ -376,6 +398,9 @@ class Single(Growing, abstract=True):
         Columns that a region may try; None is all.
     splitter : {"best", "random"}, default="best"
         "random" draws one cut a column, evenly over the codes of the region (extremely randomised).
+    monotonic_cst : dict or sequence of -1, 0, 1, default=None
+        Columns in which the prediction (of two classes: the probability of the second) must not rise
+        (-1) or fall (1). Growing takes longer.
     max_bins : int or None, default=None
         Values that a column is rounded to; None cuts between any two values up to 10,000 rows
         (50,000 rows and 500,000 cells where y is one column of numbers whose squared error counts).
@@ -400,7 +425,9 @@ class Single(Growing, abstract=True):
         seed = int(self._random_source().randint(2**31 - 1))
         table, targets = self._prepare(X, y, w)
         w = np.ones(X.shape[0]) if w is None else np.asarray(w, np.float64)
-        tree = record_grower.grow(table, targets, w, self._rules(targets, w, X.shape[1], seed))
+        directions = self._directions(targets, table.is_cat != 0)
+        rules = self._rules(targets, w, X.shape[1], seed)
+        tree = record_grower.grow(table, targets, w, rules, directions)
         if self.ccp_alpha > 0:
             self.model_ = model.join_grown(model.empty_model(), [tree], self.dtype_)
             tree = pruning.prune(tree, self._risks(X, y, w), self.ccp_alpha)
@@ -503,6 +530,9 @@ class Forest(Growing, abstract=True):
         How many rows a tree draws, or which share of them; None is as many as there are.
     oob_score : bool, default=False
         Whether to predict each row by the trees that did not see it.
+    monotonic_cst : dict or sequence of -1, 0, 1, default=None
+        Columns in which the prediction (of two classes: the probability of the second) must not rise
+        (-1) or fall (1). Growing takes longer.
     max_bins : int or None, default=None
         Values that a column is rounded to; None cuts between any two values up to 10,000 rows
         (50,000 rows and 500,000 cells where y is one column of numbers whose squared error counts).
@@ -583,6 +613,7 @@ class Forest(Growing, abstract=True):
         n, p = X.shape
         m = self._n_drawn(n)
         table, targets = self._prepare(X, y, w)
+        directions = self._directions(targets, table.is_cat != 0)
         weight = np.ones(n) if w is None else np.asarray(w, np.float64)
         if not resume:
             self.model_ = model.empty_model()
@@ -595,7 +626,8 @@ class Forest(Growing, abstract=True):
         def one(seed: np.int64) -> Any:
             count = bootstrap.bag(seed, n, m)
             own = self._weigh_bag(count * weight, y)
-            tree = record_grower.grow(table, targets, own, self._rules(targets, own, p, int(seed)))
+            rules = self._rules(targets, own, p, int(seed))
+            tree = record_grower.grow(table, targets, own, rules, directions)
             return pruning.prune_by_gains(tree, self.ccp_alpha) if self.ccp_alpha > 0 else tree
 
         appender = model.Appender(self.model_, self.dtype_)
@@ -835,10 +867,7 @@ class Boosting(Trees, abstract=True):
     max_bins: Annotated[int, Interval(2, 255), Fixed("more is better; it bounds the memory")] = 255
     categorical_features: Categories = "from_dtype"
     cat_smooth: NonNegative = 10.0
-    monotone_constraints: Annotated[
-        dict[Any, Direction] | list[Direction] | tuple[Direction, ...] | np.ndarray | None,
-        Fixed("it states what is known of the task"),
-    ] = None
+    monotone_constraints: Directions = None
     interaction_constraints: Annotated[
         list[Features] | tuple[Features, ...] | None, Fixed("it states what is known of the task")
     ] = None

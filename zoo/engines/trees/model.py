@@ -158,6 +158,28 @@ def importances(model, kind, p):
     return total / total.sum() if total.sum() > 0 else total
 
 
+def keep_order(left, feature, value, weight, directions):
+    """Clip leaves whose values were changed, so that monotone columns stay monotone.
+
+    As in the growers, the middle between the means of two branches parts their values.
+    """
+    mean = value.copy()
+    for i in range(len(left) - 1, -1, -1):
+        if left[i] != i:
+            below = slice(left[i], left[i] + 2)
+            mean[i] = np.average(mean[below], weights=np.maximum(weight[below], 1e-300))
+    low, high = np.full(len(left), -np.inf), np.full(len(left), np.inf)
+    for i, l in enumerate(left):
+        if l == i:
+            value[i] = np.clip(value[i], low[i], high[i])
+            continue
+        low[l : l + 2], high[l : l + 2] = low[i], high[i]
+        direction = directions[feature[i]]
+        if direction:
+            lower, upper = (l, l + 1) if direction > 0 else (l + 1, l)
+            high[lower] = low[upper] = np.clip(mean[l : l + 2], low[i], high[i]).mean()
+
+
 def category_table(known):
     """Known categories of each column as one table, and how many there are (0: a column of numbers)."""
     n_known = np.array([len(own) for own in known], np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.engines.trees import bins as _bins
 from zoo.engines.trees import medians, records
+from zoo.engines.trees.model import keep_order
 
 
 class Grown(NamedTuple):
@@ -46,8 +47,8 @@ def _scales(targets, w, m):
     return scale_w, scale_g, each / scale_g if poisson else each * (scale_w / scale_g) / scale_g
 
 
-def grow(table, targets, w, rules):
-    """Grow one tree on the rows of positive weight."""
+def grow(table, targets, w, rules, directions=None):
+    """Grow one tree on the rows of positive weight; ``directions`` (p) are those of monotone columns."""
     w = np.ascontiguousarray(w, np.float64)
     if targets.criterion == records.ABSOLUTE:
         return _grow_medians(table, targets, w, rules)
@@ -62,10 +63,12 @@ def grow(table, targets, w, rules):
         min_weight=rules.min_weight * scale_w,
         min_gain=rules.min_gain / factor,
         slack=0.0 if targets.zero_one else 0.5,
+        monotone=directions is not None,
     )
     tree, gain, sets = bare_tree(m, rules, table)
     channels = int(targets.classes.sum()) or q
     plain = channels == 1 and rules.criterion == records.SQUARED and not rules.random_cut
+    plain = plain and not rules.monotone
     few, most = most_records(table, rules) if plain and rules.max_leaves == 0 else (0, 0)
     todo, count = np.empty(m, np.int32), np.zeros(2, np.int64)
     cells = int(table.n_codes.max()) + 1
@@ -75,6 +78,8 @@ def grow(table, targets, w, rules):
     records.grow_large(
         words, width, codes, begin, table.n_codes, table.is_cat, not table.exact, targets.classes, labels,
         channels, rules, tree, gain, sets, room, flags, levels, m, p, cells, max(few, most), todo, count,
+        np.zeros(0, np.int8) if directions is None else directions,
+        np.empty(2 * len(tree) if rules.monotone else 0),
     )  # fmt: skip
     place = np.arange(m, dtype=np.uint32)
     if most > few:
@@ -98,7 +103,11 @@ def grow(table, targets, w, rules):
     k = int(count[0])
     value, weight = np.empty((k, targets.dense.shape[1])), np.empty(k)
     records.sum_nodes(tree, words, width, q, place, targets.dense, w, value, weight)
-    return dress(table, tree[:k], sets, value, gain[:k] * factor, weight)
+    grown = dress(table, tree[:k], sets, value, gain[:k] * factor, weight)
+    if directions is not None:
+        # Cuts of columns without a direction may have led beyond what those with one allow.
+        keep_order(grown.left, grown.feature, value[:, 0], weight, directions)
+    return grown
 
 
 def _sort(codes):

@@ -65,6 +65,7 @@ class Rules(NamedTuple):
     random_cut: bool
     seed: int
     slack: float  # rounding of packed targets, 0 where they are exact
+    monotone: bool = False  # whether the prediction may only rise, or fall, with some columns
 
 
 @intrinsic
@@ -311,12 +312,21 @@ def _fit(sums, first, criterion, classes, n_labels, channels):
     return out
 
 
+@small
+def _mean(packed):
+    return np.float64(packed >> 32) / np.float64(packed & WEIGHT)
+
+
 @inner
 def _cut_general(
     code, sums, rows, m, is_set, missing, both, classes, n_labels, channels, rules, least, n_rows, state,
-    parent, best, rank, by_rank,
+    parent, best, rank, by_rank, direction, low, high,
 ):  # fmt: skip
-    """Best cut for any criterion: how many groups ``by_rank`` go left, the way of missing ones, the gain."""
+    """Best cut for any criterion: how many groups ``by_rank`` go left, the way of missing ones, the gain.
+
+    Of a column with a ``direction`` (1: the right side is above) both sides have their means between
+    ``low`` and ``high``. Cuts of others may leave these: what leaves hold is clipped.
+    """
     top = 0
     for k in range(1, classes[0] if n_labels > 0 else 0):
         if both[k] > both[top]:
@@ -374,6 +384,9 @@ def _cut_general(
                         w += both[k]
                 light |= w < least
                 score += _fit(both, part, rules.criterion, classes, n_labels, channels)
+            if rules.monotone and direction != 0:
+                l, r = _mean(both[channels]), _mean(both[2 * channels])
+                light |= min(l, r) < low or max(l, r) > high or (l - r) * direction > 0.0
             # Subtracted last, so that a cut and its mirror gain the same to the last bit.
             if score - parent > best and not light:
                 best, cut, best_way = score - parent, g + 1, way
@@ -426,19 +439,22 @@ def _part(words, codes, width, at, missing_code, which, is_set, tree, gain, node
 @door
 def grow_large(
     words, width, codes, begin, n_codes, is_cat, rough, classes, n_labels, channels, rules, tree, gain, sets,
-    room, flags, levels, n, p, cells, most, todo, count,
+    room, flags, levels, n, p, cells, most, todo, count, directions, bounds,
 ):  # fmt: skip
     """Split nodes by counting, the last one first, or the one that gains most where leaves are limited.
 
     ``words`` are n records of ``width`` int64, ``codes`` the same memory as uint16; a record's codes
     begin at ``begin``. Nodes of at most ``most`` records are left to other kernels, in ``todo``.
     ``count`` holds how many nodes there are and how many are left to do. ``room``, ``flags`` and
-    ``levels`` are the same zeros as int64, uint64 and float64: as many as ``room_of`` tells.
+    ``levels`` are the same zeros as int64, uint64 and float64: as many as ``room_of`` tells. Where columns
+    are monotone ``directions`` has their signs and ``bounds`` what the mean of each node may be.
     """
     words, codes, n_codes, is_cat = _memory(words), _memory(codes), _memory(n_codes), _memory(is_cat)
     classes, tree, gain, sets = _memory(classes), _memory(tree), _memory(gain), _memory(sets)
     todo, count, room, flags = _memory(todo), _memory(count), _memory(room), _memory(flags)
+    directions, bounds = _memory(directions), _memory(bounds)
     plain = channels == 1 and n_labels == 0 and rules.criterion == SQUARED and not rules.random_cut
+    plain = plain and not rules.monotone
     counting = rules.min_leaf > 1
     least = max(rules.min_weight, 0.5)
     targets = channels if n_labels == 0 else n_labels
@@ -455,6 +471,9 @@ def grow_large(
     none = np.int64(0)
     n_nodes, n_waiting, n_leaves, n_todo = np.int64(1), 0, 1, 0
     _make_node(tree, gain, none, none, n, none)
+    if rules.monotone:
+        bounds[0], bounds[1] = -np.inf, np.inf
+    low, high = -np.inf, np.inf
     fresh, last_fresh = none, none
     while True:
         if fresh > last_fresh:
@@ -474,6 +493,18 @@ def grow_large(
             is_set = is_cat[j] != 0
             which = skip(sets, 4 * node if is_set else 0)
             _part(words, codes, width, begin + j, n_codes[j], which, is_set, tree, gain, node, n_nodes, wrong)
+            if rules.monotone:
+                # The middle between the means of two branches parts what may lie below them.
+                middle = 0.0
+                for child in range(n_nodes, n_nodes + 2):
+                    a, b = np.int64(tree[8 * child + START]), np.int64(tree[8 * child + END])
+                    _total(words, width, a, b, classes, n_labels, channels, both)
+                    middle += 0.5 * _mean(both[0])
+                    bounds[2 * child], bounds[2 * child + 1] = bounds[2 * node], bounds[2 * node + 1]
+                if directions[j] > 0:
+                    bounds[2 * n_nodes + 1] = bounds[2 * n_nodes + 2] = middle
+                elif directions[j] < 0:
+                    bounds[2 * n_nodes] = bounds[2 * n_nodes + 3] = middle
             fresh, last_fresh = n_nodes, n_nodes + 1
             n_nodes += 2
             n_leaves += 1
@@ -509,6 +540,8 @@ def grow_large(
         best = (rules.min_gain - size * EVEN) * scale - NOTHING
         best_j, best_last, best_next, best_missing = -1, 0, 0, 0
         tried = 0
+        if rules.monotone:
+            low, high = bounds[2 * node], bounds[2 * node + 1]
         _restart(state, order, p, rules.seed, a, b)
         for pick in range(p):
             if tried >= rules.max_features:
@@ -552,7 +585,8 @@ def grow_large(
             else:
                 cut, way, best = _cut_general(
                     code, sums, rows, m, is_set, missing, both, classes, n_labels, channels, rules, least,
-                    b - a, state, parent, best, level, by_rank,
+                    b - a, state, parent, best, level, by_rank, directions[j] if rules.monotone else 0, low,
+                    high,
                 )  # fmt: skip
             if cut == 0:
                 continue
