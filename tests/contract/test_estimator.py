@@ -950,3 +950,12 @@ def test_notebook_shows_text_where_text_is_asked_for():
     with sklearn.config_context(display="text"):
         assert not hasattr(BoostingRegressor(), "_repr_html_")
         assert set(BoostingRegressor()._repr_mimebundle_()) == {"text/plain"}
+
+
+def test_validation_data_have_the_precision_of_the_training_data():
+    class Reader(Regressor):
+        def _learn(self, X: Any, y: np.ndarray, val: Any) -> None:
+            self.seen_ = val[0].dtype
+
+    found = Reader().fit(X.astype(np.float32), X[:, 0], X_val=X, y_val=X[:, 0])
+    assert found.seen_ == found.dtype_ == np.float32
