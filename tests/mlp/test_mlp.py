@@ -235,3 +235,10 @@ def test_weights_and_class_weight_pull(digits):
 def test_wrong_parameters_are_named(options, says):
     with pytest.raises(ValueError, match=says):
         MLPClassifier(**options).fit([[0.0], [1.0]], [0, 1])
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_numbers_that_nothing_scales_must_have_squares(cls):
+    X, y = 1e200 * np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    with pytest.raises(ValueError, match=f"{cls.__name__}: X goes up to .*; scale X"):
+        cls(standardize=False, max_epochs=1).fit(X, y)

@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.contract.params import Count, Fixed, Probability
 from zoo.contract.targets import Numbers, Target
+from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation, Initialization, perceptron
 from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
 
@@ -45,6 +46,8 @@ class MLP(Neural, abstract=True):
 
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
+        if not self.standardize:
+            check_squares(type(self).__name__, vanish=(), X=X)
         unit = (X.dtype.type(0), X.dtype.type(1))
         scales: tuple[Any, Any] = location_scale(X, w) if self.standardize else unit
         self.x_mean_, self.x_scale_ = scales
