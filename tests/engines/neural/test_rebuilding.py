@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from zoo.engines.modules.blocks import seeded
-from zoo.engines.neural.rebuilding import TABLES, demand_fit
+from zoo.engines.neural.rebuilding import TABLES, demand_fit, demand_small_tables
 
 
 def network(width=3, depth=1):
@@ -54,6 +54,8 @@ def test_tables_beside_the_weights_are_bounded():
             self.register_buffer("table", torch.arange(length, dtype=torch.float64), persistent=False)
 
     demand_fit(lambda: Positions(TABLES // 8), {})
+    with pytest.raises(ValueError, match="bytes beside its weights"):
+        demand_small_tables(Positions(TABLES // 8 + 1))
     with pytest.raises(ValueError, match="bytes beside its weights"):
         demand_fit(lambda: Positions(TABLES // 8 + 1), {})
 

@@ -374,6 +374,9 @@ class Neural(Estimator, abstract=True):
         state = dict(vars(self)) | {"callbacks": ()}
         net = state.pop("net_", None)
         if net is not None:
+            from zoo.engines.neural.rebuilding import demand_small_tables
+
+            demand_small_tables(net.module_)
             state["weights_"] = {
                 name: value.detach().cpu().numpy()
                 for name, value in net.module_.state_dict().items()

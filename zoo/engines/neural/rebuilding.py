@@ -39,9 +39,18 @@ def demand_fit(build: Callable[[], nn.Module], weights: Mapping[str, Any]) -> No
             raise ValueError(
                 f"the network has {name} of shape {expected.get(name)} and the weights {given.get(name)}"
             )
+    demand_small_tables(module)
+
+
+def demand_small_tables(module: nn.Module) -> None:
+    """Raise where what a network makes anew is much larger than what a file holds of it."""
+    state = module.state_dict()
     tables = sum(b.nbytes for name, b in module.named_buffers() if name not in state)
-    if tables > TABLES + sum(value.nbytes for value in weights.values()):
-        raise ValueError(f"the network asks for {tables} bytes beside its weights")
+    if tables > TABLES + sum(value.nbytes for value in state.values()):
+        raise ValueError(
+            f"the network asks for {tables} bytes beside its weights, more than a file may; make what they "
+            "depend on (such as block_size) smaller."
+        )
 
 
 class _Counted(TorchFunctionMode):
