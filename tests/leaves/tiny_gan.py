@@ -8,7 +8,8 @@ from zoo.contract.draws import Draws
 from zoo.contract.params import Count, Positive, Search
 from zoo.contract.roles import Sampler
 from zoo.contract.targets import Nothing, Target
-from zoo.engines.neural.estimator import Neural, location_scale
+from zoo.engines.modules.scaling import location_scale
+from zoo.engines.neural.estimator import Neural
 
 
 class TinyGAN(Sampler, Neural):

@@ -6,7 +6,8 @@ import numpy as np
 
 from zoo.contract.params import Count, Search, Whole
 from zoo.contract.steps import Steps
-from zoo.engines.neural.estimator import NeuralClassifier, location_scale
+from zoo.engines.modules.scaling import location_scale
+from zoo.engines.neural.estimator import NeuralClassifier
 
 
 class Pretrained(NeuralClassifier):

@@ -113,14 +113,6 @@ def gaussian_kl(mean: Tensor, log_sd: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.exp(2 * log_sd) - 1 - 2 * log_sd).sum(1)
 
 
-class ItsOwnLoss(nn.Module):
-    """The criterion of a module whose output is its loss."""
-
-    def forward(self, output: Tensor, target: Any) -> Tensor:
-        """Return the output."""
-        return output
-
-
 def downwards(
     shape: list[int], filters: list[int], hidden: list[int], n_out: int, activation: str
 ) -> nn.Module:

@@ -10,6 +10,7 @@ from zoo.contract.params import Count, Fixed, NonNegative, Search, Whole
 from zoo.contract.roles import Sampler, Transformer
 from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation
+from zoo.engines.modules.scaling import feature_scale
 from zoo.engines.neural.estimator import Neural
 
 
@@ -133,14 +134,7 @@ class VAE(Sampler, Transformer, Neural):
         if self.decoder == "bernoulli":
             self.shift_, self.scale_ = np.zeros(1), np.full(1, float(self.levels or 2) - 1)
             return
-        u = 0.5 if self.levels else 0.0  # the mean of the noise that fills the gaps
-        mean = np.average(rows, axis=0, weights=w)
-        spread = np.average((rows - mean) ** 2, axis=0, weights=w) + (1 / 12 if self.levels else 0)
-        constant = (spread <= 1e-20 * np.maximum(mean**2, 1e-300)) | (
-            (rows.max(axis=0) == rows.min(axis=0)) & (not self.levels)
-        )
-        scale = np.sqrt(np.where(constant, 1, spread))
-        self.shift_, self.scale_ = mean + u, scale
+        self.shift_, self.scale_ = feature_scale(rows, w, integers=self.levels is not None)
 
     def _check_values(self, rows: np.ndarray) -> None:
         low, high = float(rows.min()), float(rows.max())
@@ -192,7 +186,7 @@ class VAE(Sampler, Transformer, Neural):
         return Autoencoder(**spec)
 
     def _criterion(self) -> Any:
-        from zoo.generative._vae import ItsOwnLoss
+        from zoo.engines.modules.blocks import ItsOwnLoss
 
         return ItsOwnLoss()
 
@@ -225,31 +219,6 @@ class VAE(Sampler, Transformer, Neural):
         return rows if y is None else {"x": rows, "y": self._one_hot(y)}
 
     # -- what it gives --------------------------------------------------------------------------------
-
-    def _run(self, method: str, *arrays: np.ndarray | None, **options: Any) -> Any:
-        """Call a method of the network on batches of rows."""
-        import torch
-
-        from zoo.engines.neural.rows import as_column, gather
-
-        module = self.net_.module_
-        weight = next(module.parameters())
-        columns: list[Any] = [None if a is None else as_column(a) for a in arrays]
-        parts = []
-        n = len(next(a for a in arrays if a is not None))
-        with torch.inference_mode():
-            for start in range(0, n, 4096):
-                rows = slice(start, start + 4096)
-                batch = [
-                    None if c is None else gather(c, rows).to(weight.device, weight.dtype)
-                    for c in columns
-                ]
-                out = getattr(module, method)(*batch, **options)
-                parts.append(out if isinstance(out, tuple) else (out,))
-        joined = [
-            None if p[0] is None else torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True)
-        ]
-        return joined if len(joined) > 1 else joined[0]
 
     def _one_hot(self, numbers: np.ndarray | None) -> np.ndarray | None:
         return None if numbers is None else np.eye(len(self.classes_), dtype=self.dtype_)[numbers]

@@ -8,7 +8,8 @@ from zoo.contract.params import Count, Fixed, Probability
 from zoo.contract.targets import Numbers, Target
 from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation, Initialization, perceptron
-from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
+from zoo.engines.modules.scaling import location_scale
+from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 
 
 class MLP(Neural, abstract=True):
@@ -108,9 +109,6 @@ class MLPClassifier(MLP, NeuralClassifier):
     True
     """
 
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return len(self.classes_)
-
 
 class MLPRegressor(MLP, NeuralRegressor):
     r"""Regress by a multi-layer perceptron.
@@ -143,6 +141,3 @@ class MLPRegressor(MLP, NeuralRegressor):
     """
 
     target: ClassVar[Target] = Numbers(many=True)
-
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return 1 if y.ndim == 1 else y.shape[1]

@@ -10,7 +10,7 @@ from zoo.contract.params import Count, Fixed, Positive, Search, Seed
 from zoo.contract.roles import Classifier, Regressor
 from zoo.contract.steps import Steps
 from zoo.contract.targets import Numbers, Target
-from zoo.engines.neural.estimator import location_scale
+from zoo.engines.modules.scaling import location_scale
 from zoo.noprop import _targets as targets
 
 

@@ -149,9 +149,6 @@ class RNNClassifier(RNN, SeriesClassifier):
     True
     """
 
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return len(self.classes_)
-
 
 class RNNRegressor(RNN, SeriesRegressor):
     r"""Regress on series by a recurrent network.
@@ -183,7 +180,7 @@ class RNNRegressor(RNN, SeriesRegressor):
     """
 
     def _n_outputs(self, y: np.ndarray) -> int:
-        return 1 if y.ndim == 1 or self.sequence_output else y.shape[1]
+        return 1 if self.sequence_output else super()._n_outputs(y)
 
     def _answer(self, output: np.ndarray) -> np.ndarray:
         values = output * self.y_scale_ + self.y_mean_

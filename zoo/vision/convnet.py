@@ -9,6 +9,7 @@ from zoo.contract.params import Count, Fixed, NonNegative, Probability, Search, 
 from zoo.contract.targets import Numbers, Target
 from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation, Initialization
+from zoo.engines.modules.scaling import channel_scale
 from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 
 Mixing = Annotated[NonNegative, Search(0.0, 1.0)]
@@ -97,7 +98,7 @@ class ConvNet(Neural, abstract=True):
     def _measure(self, X: np.ndarray, y: Any, w: np.ndarray | None) -> None:
         super()._measure(X, y, w)
         check_squares(type(self).__name__, X=X)
-        self.x_mean_, self.x_scale_ = _channel_scale(X, w)
+        self.x_mean_, self.x_scale_ = channel_scale(X, w)
 
     def _spec(self, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         return {
@@ -133,22 +134,6 @@ class ConvNet(Neural, abstract=True):
         ]
         transforms = [transform(*options) for on, transform, options in chosen if on]
         return augment.Compose(*transforms) if transforms else None
-
-
-def _channel_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation of each channel, without a float copy of all the images."""
-
-    def average(power: int, center: np.ndarray) -> np.ndarray:
-        total = np.zeros(X.shape[1])
-        for start in range(0, len(X), 1024):
-            part = (X[start : start + 1024] - center[:, None, None]) ** power
-            weight = 1.0 if w is None else w[start : start + 1024, None]
-            total += (weight * part.mean(axis=(2, 3))).sum(axis=0)
-        return total / (len(X) if w is None else w.sum())
-
-    mean = average(1, np.zeros(X.shape[1]))
-    scale = np.sqrt(average(2, mean))
-    return mean, np.where(scale <= 1e-12 * np.abs(mean), 1.0, scale)
 
 
 class ConvNetClassifier(ConvNet, NeuralClassifier):
@@ -190,9 +175,6 @@ class ConvNetClassifier(ConvNet, NeuralClassifier):
     True
     """
 
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return len(self.classes_)
-
     def _n_classes(self) -> int | None:
         return len(self.classes_)
 
@@ -232,9 +214,6 @@ class ConvNetRegressor(ConvNet, NeuralRegressor):
     """
 
     target: ClassVar[Target] = Numbers(many=True)
-
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return 1 if y.ndim == 1 else y.shape[1]
 
     def _n_classes(self) -> int | None:
         return None

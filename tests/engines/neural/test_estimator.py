@@ -17,7 +17,6 @@ from sklearn.preprocessing import StandardScaler
 import zoo
 from zoo import ConvNetClassifier, MLPClassifier, MLPRegressor
 from zoo.engines.devices import resolve_device
-from zoo.engines.neural.estimator import location_scale
 
 
 @pytest.fixture(scope="module")
@@ -46,38 +45,6 @@ def same_weights(a, b):
 
 
 # -- equation ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_location_and_scale_are_weighted(dtype):
-    rng = np.random.default_rng(0)
-    X = rng.normal(5, 3, size=(50, 4)).astype(dtype)
-    w = rng.integers(1, 4, 50).astype(dtype)
-    X[:, 2] = 0.1
-    mean, scale = location_scale(X, w)
-    repeated = np.repeat(X.astype(float), w.astype(int), axis=0)
-    np.testing.assert_allclose(mean, repeated.mean(axis=0), rtol=1e-6)
-    expected = np.where(np.arange(4) == 2, 1, repeated.std(axis=0))
-    np.testing.assert_allclose(scale, expected, rtol=1e-6)
-    assert mean.dtype == scale.dtype == dtype
-
-
-@pytest.mark.parametrize("unit", [2.0**600, 2.0**-600])
-def test_location_and_scale_do_not_square_what_they_cannot(unit):
-    X = np.random.default_rng(0).normal(5, 3, size=(50, 4))
-    mean, scale = location_scale(X, None)
-    far_mean, far_scale = location_scale(X * unit, None)
-    np.testing.assert_array_equal(far_mean, mean * unit)
-    np.testing.assert_array_equal(far_scale, scale * unit)
-
-
-def test_a_constant_column_is_centred_to_nothing_whatever_its_size():
-    X = np.full((40, 2), 1e300)
-    mean, scale = location_scale(X, None)
-    np.testing.assert_array_equal(mean, X[0])
-    np.testing.assert_array_equal(scale, [1, 1])
-    with pytest.raises(ValueError, match="leave no room for differences in float64"):
-        location_scale(np.array([[1e308], [-1e308]]), None)
 
 
 def test_train_loss_is_the_loss_of_the_batches(iris):

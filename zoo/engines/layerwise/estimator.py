@@ -20,9 +20,8 @@ from zoo.contract.params import (
 from zoo.contract.roles import Classifier
 from zoo.engines.devices import resolve_device
 from zoo.engines.diffusion import schedules as diffusion
-from zoo.engines.neural.estimator import Neural, location_scale
-
-ROWS_AT_ONCE = 4096
+from zoo.engines.modules.scaling import channel_scale, location_scale
+from zoo.engines.neural.estimator import Neural
 
 
 class LocallyTrained(Classifier, Neural, abstract=True):
@@ -60,7 +59,7 @@ class LocallyTrained(Classifier, Neural, abstract=True):
         return LocalTrainer
 
     def _criterion(self) -> Any:
-        from zoo.engines.layerwise.step import ItsOwnLoss
+        from zoo.engines.modules.blocks import ItsOwnLoss
 
         return ItsOwnLoss()
 
@@ -162,15 +161,9 @@ class NoProp(LocallyTrained, abstract=True):
         if self.network != "conv" and (self.network == "dense" or X.shape[1:3] == (1, 1)):
             super()._measure(X, y, w)
         else:
-            pixels = X.reshape(len(X), X.shape[1], -1)
-            mean = np.average(pixels.mean(axis=2), axis=0, weights=w)
-            spread = np.zeros(len(mean))
-            for c, center in enumerate(mean):
-                square = ((pixels[:, c] - center.astype(self.dtype_)) ** 2).mean(axis=1)
-                spread[c] = np.sqrt(np.average(square, weights=w))
-            spread = np.where(spread <= 1e-12 * np.abs(mean), 1.0, spread)
+            mean, scale = channel_scale(X, w)
             self.x_mean_ = mean[:, None, None].astype(self.dtype_)
-            self.x_scale_ = spread[:, None, None].astype(self.dtype_)
+            self.x_scale_ = scale[:, None, None].astype(self.dtype_)
         scaled = ((X - self.x_mean_) / self.x_scale_).reshape(len(X), -1)
         self.embedding_ = self._embedding(scaled, y)
 
@@ -238,28 +231,6 @@ class NoProp(LocallyTrained, abstract=True):
         starts = rng.standard_normal((runs, d))
         noise = rng.standard_normal((runs, steps, d)) if not quiet else np.zeros((runs, steps, 1))
         return (np.zeros((1, d)) if quiet and runs == 1 else starts), noise
-
-    def _run(self, method: str, X: np.ndarray, **options: Any) -> Any:
-        """Call a method of the network on batches of rows; return arrays."""
-        import torch
-
-        from zoo.engines.neural.rows import as_column, gather
-
-        module = self.net_.module_.eval()
-        weight = next(module.parameters())
-        options = {
-            name: torch.as_tensor(value).to(weight.device, weight.dtype)
-            if isinstance(value, np.ndarray) else value
-            for name, value in options.items()
-        }  # fmt: skip
-        rows, parts = as_column(X), []
-        with torch.inference_mode(), self.net_._threads(X, min(len(X), ROWS_AT_ONCE)):
-            for start in range(0, len(X), ROWS_AT_ONCE):
-                x = gather(rows, slice(start, start + ROWS_AT_ONCE)).to(weight.device, weight.dtype)
-                out = getattr(module, method)(x, **options)
-                parts.append(out if isinstance(out, tuple) else (out,))
-        joined = [torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True)]
-        return joined if len(joined) > 1 else joined[0]
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         return self._run("predict", X, **self._sampling())

@@ -7,7 +7,7 @@ import torch
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from threadpoolctl import ThreadpoolController
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.engines.neural.trainer import Trainer
 
@@ -79,11 +79,3 @@ class LocalTrainer(Trainer):
         with self._forward_context():
             loss = self.module_.learn(**x, w=share, **pieces)
         return {"loss": loss.detach(), "y_pred": loss.detach()}
-
-
-class ItsOwnLoss(nn.Module):
-    """The criterion of a module whose output is its loss."""
-
-    def forward(self, output: Tensor, target: Any) -> Tensor:
-        """Return the output."""
-        return output

@@ -31,6 +31,9 @@ from zoo.contract.params import (
 from zoo.contract.roles import Classifier, Regressor
 from zoo.contract.steps import Steps
 from zoo.engines.devices import resolve_device
+from zoo.engines.modules.scaling import location_scale
+
+ROWS_AT_ONCE = 4096
 
 Optimizer = Literal[
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "radam", "adabound"
@@ -351,6 +354,37 @@ class Neural(Estimator, abstract=True):
         output = self.net_.forward_batches(self._prepare(X))
         return output.float().cpu().numpy() if output.dtype.itemsize == 2 else output.cpu().numpy()
 
+    def _run(self, method: str, *arrays: np.ndarray | None, **options: Any) -> Any:
+        """Call a method of the network on batches of rows; return arrays, as many as it gives."""
+        import torch
+
+        from zoo.engines.neural.rows import as_column, gather
+
+        module = self.net_.module_
+        module = module.eval() if module.training else module
+        weight = next(module.parameters())
+        options = {
+            name: torch.as_tensor(value).to(weight.device, weight.dtype)
+            if isinstance(value, np.ndarray) else value
+            for name, value in options.items()
+        }  # fmt: skip
+        first = next(a for a in arrays if a is not None)
+        columns: list[Any] = [None if a is None else as_column(a) for a in arrays]
+        parts = []
+        with torch.inference_mode(), self.net_._threads(first, min(len(first), ROWS_AT_ONCE)):
+            for start in range(0, len(first), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                batch = [
+                    None if c is None else gather(c, rows).to(weight.device, weight.dtype)
+                    for c in columns
+                ]
+                out = getattr(module, method)(*batch, **options)
+                parts.append(out if isinstance(out, tuple) else (out,))
+        joined = [
+            None if p[0] is None else torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True)
+        ]
+        return joined if len(joined) > 1 else joined[0]
+
     # -- copies and files ------------------------------------------------------------------------------
 
     def __copy__(self) -> Any:
@@ -466,6 +500,9 @@ class NeuralClassifier(Classifier, Neural, abstract=True):
 
         return ClassifierTrainer
 
+    def _n_outputs(self, y: Any) -> int:
+        return len(self.classes_)
+
     def _scores(self, X: Any) -> np.ndarray:
         return self._forward(X)
 
@@ -482,6 +519,9 @@ class NeuralRegressor(Regressor, Neural, abstract=True):
 
         return torch.nn.MSELoss(reduction="none")
 
+    def _n_outputs(self, y: Any) -> int:
+        return 1 if y.ndim == 1 else int(y.shape[1])
+
     def _targets(self, X: Any, y: Any) -> Any:
         scaled = (y - self.y_mean_) / self.y_scale_
         return scaled if scaled.ndim == 2 else scaled[:, None]
@@ -489,27 +529,3 @@ class NeuralRegressor(Regressor, Neural, abstract=True):
     def _output(self, X: Any) -> np.ndarray:
         output = self._forward(X) * self.y_scale_ + self.y_mean_
         return output[:, 0] if np.ndim(self.y_mean_) == 0 else output
-
-
-def location_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean and standard deviation of each column; constant columns get 1."""
-    largest = np.abs(X).max(axis=0)
-    info = np.finfo(X.dtype)
-    if (largest > info.max / 8).any():
-        raise ValueError(
-            f"numbers up to {largest.max():.2g} leave no room for differences in {X.dtype}; scale the data."
-        )
-    # Squares of very large and very small numbers: exact powers of two bring these near one.
-    unit = np.ones_like(largest)
-    far = (largest > info.max**0.25) | ((largest < info.tiny**0.25) & (largest > 0))
-    unit[far] = np.ldexp(unit[far], np.frexp(largest[far])[1] - 1)
-    if far.any():
-        X = X / unit
-    mean = np.average(X, axis=0, weights=w)
-    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
-    # The sum behind the mean rounds, so a constant column may seem to have a spread.
-    constant = X.max(axis=0) == X.min(axis=0)
-    mean = np.where(constant, X.max(axis=0), mean)[()] * unit
-    rounding = constant | (scale <= 10 * info.eps * np.abs(mean / unit))
-    scale = np.where(constant, 1, np.where(rounding, np.maximum(scale * unit, 1), scale * unit))
-    return mean.astype(X.dtype), scale.astype(X.dtype)

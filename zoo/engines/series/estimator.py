@@ -8,7 +8,8 @@ from zoo.contract.inputs import Input, Series
 from zoo.contract.params import Fixed
 from zoo.contract.targets import Labels, Numbers, Sequences, Target
 from zoo.engines.magnitudes import check_squares
-from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor, location_scale
+from zoo.engines.modules.scaling import location_scale, series_scale
+from zoo.engines.neural.estimator import Neural, NeuralClassifier, NeuralRegressor
 
 
 class OnSeries(Neural, abstract=True):
@@ -38,16 +39,7 @@ class OnSeries(Neural, abstract=True):
         super()._measure(X, y, w)
         x, true = X["x"], _true_steps(X)
         check_squares(type(self).__name__, X=x)
-        weight = true if w is None else true * w[:, None]
-        total = weight.sum()
-        mean = np.einsum("nt,nct->c", weight, x)[:, None] / total
-        spread = np.einsum("nt,nct->c", weight, (x - mean) ** 2)[:, None] / total
-        self.x_mean_ = mean.astype(x.dtype)
-        outside = (true == 0)[:, None]
-        most = np.where(outside, -np.inf, x).max(axis=(0, 2))
-        least = np.where(outside, np.inf, x).min(axis=(0, 2))
-        constant = (most == least)[:, None] | (spread <= 1e-20 * mean**2)
-        self.x_scale_ = np.sqrt(np.where(constant, 1, spread)).astype(x.dtype)
+        self.x_mean_, self.x_scale_ = series_scale(x, true, w)
 
     def _prepare(self, X: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         x = (X["x"] - self.x_mean_) / self.x_scale_
