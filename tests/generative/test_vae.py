@@ -458,3 +458,39 @@ def test_search_by_likelihood_in_two_processes(digits):
     X = digits[0][:300]
     search = GridSearchCV(small(max_epochs=4), {"lr": [1e-6, 3e-3]}, cv=2, n_jobs=2).fit(X)
     assert search.best_params_ == {"lr": 3e-3}
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong", "says"),
+    [
+        ({"levels": 17}, 0.5, "levels=17 says that X holds integers"),
+        ({"levels": 17}, 99.0, "levels=17 says that X holds integers"),
+        ({"decoder": "bernoulli", "levels": 17}, 99.0, "levels=17 says that X holds integers"),
+    ],
+)
+def test_what_fit_refuses_is_not_scored(digits, options, wrong, says):
+    model = VAE(max_epochs=1, random_state=0, **options).fit(digits[0])
+    rows = digits[0][:3].copy()
+    rows[1, 1] = wrong
+    for score in (model.score_samples, model.score, model.bits_per_dim):
+        with pytest.raises(ValueError, match=says):
+            score(rows)
+
+
+def test_what_the_likelihood_is_follows_the_parameters(digits):
+    model = VAE(levels=17, max_epochs=1, random_state=0)
+    assert not hasattr(model, "likelihood_")
+    assert model.fit(digits[0]).likelihood_ == "elbo"
+    assert model.set_params(n_importance=4).likelihood_ == "iwae"
+
+
+def test_a_pixel_that_hardly_ever_changes_costs_no_more_than_any_other():
+    rng = np.random.default_rng(0)
+    X = np.zeros((400, 20))
+    X[:, 10:] = rng.integers(0, 256, (400, 10))
+    X[3, 2] = 200
+    test = X[:50].copy()
+    test[:, 2] = 200
+    model = VAE(levels=256, max_epochs=30, random_state=0).fit(X)
+    assert model.bits_per_dim(X) < 8
+    assert model.bits_per_dim(test) < 20

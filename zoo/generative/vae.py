@@ -8,10 +8,19 @@ from zoo.contract.draws import Draws
 from zoo.contract.inputs import Images, ImageShape, n_rows
 from zoo.contract.params import Count, Fixed, NonNegative, Search, Whole
 from zoo.contract.roles import Sampler, Transformer
+from zoo.contract.targets import Labels, Target
 from zoo.engines.magnitudes import check_squares
 from zoo.engines.modules.perceptron import Activation
 from zoo.engines.modules.scaling import feature_scale
 from zoo.engines.neural.estimator import Neural
+
+
+class LabelsIfConditional(Labels):
+    """Labels that count only where the estimator says so; a feature extractor in a pipeline ignores y."""
+
+    def check(self, estimator: Any, y: Any, n: int) -> Any:
+        """Check y, or forget it."""
+        return super().check(estimator, y, n) if estimator.conditional else None
 
 
 class VAE(Sampler, Transformer, Neural):
@@ -94,6 +103,7 @@ class VAE(Sampler, Transformer, Neural):
     """
 
     input: ClassVar[Images] = Images(flat=True)
+    target: ClassVar[Target] = LabelsIfConditional(required=False)
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": (
             "training draws a code for every row, so a row given twice gets two draws and a row of "
@@ -129,12 +139,18 @@ class VAE(Sampler, Transformer, Neural):
         rows = X.reshape(len(X), -1)
         self._check_values(rows)
         check_squares(type(self).__name__, X=rows)
-        self.likelihood_ = "elbo" if self.n_importance == 1 else "iwae"
         self.n_features_out_ = int(self.n_components)
         if self.decoder == "bernoulli":
             self.shift_, self.scale_ = np.zeros(1), np.full(1, float(self.levels or 2) - 1)
             return
         self.shift_, self.scale_ = feature_scale(rows, w, integers=self.levels is not None)
+
+    @property
+    def likelihood_(self) -> str:
+        """What ``score_samples`` is, by the parameters as they are now."""
+        if "n_features_out_" not in vars(self):
+            raise AttributeError("VAE has no likelihood before fit.")
+        return "elbo" if self.n_importance == 1 else "iwae"
 
     def _check_values(self, rows: np.ndarray) -> None:
         low, high = float(rows.min()), float(rows.max())
@@ -254,6 +270,7 @@ class VAE(Sampler, Transformer, Neural):
         return self.input.restore(self, rows.astype(self.dtype_, copy=False))
 
     def _log_likelihood(self, X: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
+        self._check_values(X.reshape(len(X), -1))
         y = self._one_hot(numbers)
         parts = [
             self._bound(X[rows], None if y is None else y[rows])

@@ -64,11 +64,11 @@ def series_scale(
 def feature_scale(
     rows: np.ndarray, w: np.ndarray | None, *, integers: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation of the features of a density model, (d,) each.
+    """Return mean and scale of the features of a density model, (d,) each.
 
     With ``integers`` the features are pixels in one unit, the gaps between their levels filled by uniform
-    noise: the deviation includes that of the noise, and none is below that of all pixels together. One
-    that hardly ever changes would otherwise lie tens of deviations away where it does.
+    noise, which counts. There no scale is below the deviation of all pixels together: one that
+    hardly ever changes would lie tens of deviations away where it does.
     """
     mean = np.average(rows, axis=0, weights=w)
     spread = np.average((rows - mean) ** 2, axis=0, weights=w) + (1 / 12 if integers else 0)
