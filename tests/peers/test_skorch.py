@@ -50,7 +50,7 @@ REASONS = {
 def test_what_passes_with_skorchs_net_passes_with_the_trainer(room, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", "-p",
-         "skorch_with_trainer", str(THEIRS / room)],
+         "skorch_with_trainer", f"--rootdir={THEIRS}", f"--confcutdir={THEIRS}", str(THEIRS / room)],
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])},
     )  # fmt: skip
