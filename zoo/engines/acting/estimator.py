@@ -197,6 +197,8 @@ class RolloutAgent(Agent, abstract=True):
     def __zoo_state__(self) -> dict[str, Any]:
         """Return plain values and arrays; an environment is kept by its id only."""
         state: dict[str, Any] = dict(self.__getstate__())  # type: ignore[call-overload]
+        # What ended the fit is on its way to the caller; it is no part of what was learned.
+        state.pop("_ended_by", None)
         for name in ("observation_space_", "action_space_"):
             if name in state:
                 state[name] = state[name].plain()
