@@ -315,7 +315,9 @@ def test_images_are_learned(catcher):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_cartpole_is_solved(seed):
-    assert DQN(env="CartPole-v1", random_state=seed).fit().score() == 500
+    """By gymnasium's own bar; one episode in a hundred may meet a state that training never saw."""
+    agent = DQN(env="CartPole-v1", random_state=seed).fit()
+    assert agent.evaluate(2**32 + np.arange(100)).mean() >= gym.spec("CartPole-v1").reward_threshold
 
 
 # -- contract -------------------------------------------------------------------------------------
