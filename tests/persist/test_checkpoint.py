@@ -46,7 +46,8 @@ def test_every_iterative_fit_leaves_a_file_that_answers(name, tmp_path):
     try:
         case.fit(on=model)
     except InterruptedError:
-        assert not case.is_fitted(model)
+        # An agent keeps what it had learned; everything else is as it was.
+        assert case.is_fitted(model) == case.has_role("Agent")
     loaded = zoo.load(path)
     for answer in case.answers(loaded).values():
         if isinstance(answer, np.ndarray) and answer.dtype.kind == "f":
