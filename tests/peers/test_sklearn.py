@@ -18,6 +18,7 @@ def _counts(rows):
     return {(r.module, r.test): (r.passed, r.failed, r.skipped, r.reasons) for r in rows}
 
 
+@pytest.mark.slow
 def test_a_sample_of_scikit_learns_tests_ends_no_worse_than_the_table_says():
     quick = [row for row in read_table() if not row.slow and row.passed + row.failed <= 20]
     sample = random.Random(0).sample(quick, 20)

@@ -118,7 +118,7 @@ def test_pooled_features_shift_by_whole_windows(digits):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_scale_of_the_channels(weighted, dtype):
-    from zoo.vision.convnet import _channel_scale as channel_scale
+    from zoo.engines.modules.scaling import channel_scale
 
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, size=(2100, 2, 3, 4)).astype(dtype)

@@ -113,7 +113,7 @@ class Card:
         --------
         >>> from zoo import Ridge
         >>> sorted(Ridge.card().distributions())
-        ['alpha', 'fit_intercept', 'solver']
+        ['alpha', 'fit_intercept']
         """
         made = {"scipy": _scipy_distribution, "optuna": _optuna_distribution}[kind]
         return {p.name: made(p) for p in self.parameters if isinstance(p.search, Search | list)}

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LEAST_SHARE = 0.03
+
 
 def location_scale(X: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean and standard deviation of each column; constant columns get 1."""
@@ -67,13 +69,13 @@ def feature_scale(
     """Return mean and scale of the features of a density model, (d,) each.
 
     With ``integers`` the features are pixels in one unit, the gaps between their levels filled by uniform
-    noise, which counts. There no scale is below the deviation of all pixels together: one that
-    hardly ever changes would lie tens of deviations away where it does.
+    noise, which counts. There no variance is below ``LEAST_SHARE`` of the mean of all: a pixel that
+    hardly ever changes would lie hundreds of deviations away where it does.
     """
     mean = np.average(rows, axis=0, weights=w)
     spread = np.average((rows - mean) ** 2, axis=0, weights=w) + (1 / 12 if integers else 0)
     if integers:
-        return mean + 0.5, np.sqrt(np.maximum(spread, spread.mean()))
+        return mean + 0.5, np.sqrt(np.maximum(spread, LEAST_SHARE * spread.mean()))
     constant = (spread <= 1e-20 * np.maximum(mean**2, 1e-300)) | (
         rows.max(axis=0) == rows.min(axis=0)
     )
