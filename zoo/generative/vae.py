@@ -15,14 +15,6 @@ from zoo.engines.modules.scaling import feature_scale
 from zoo.engines.neural.estimator import Neural
 
 
-class LabelsIfConditional(Labels):
-    """Labels that count only where the estimator says so; a feature extractor in a pipeline ignores y."""
-
-    def check(self, estimator: Any, y: Any, n: int) -> Any:
-        """Check y, or forget it."""
-        return super().check(estimator, y, n) if estimator.conditional else None
-
-
 class VAE(Sampler, Transformer, Neural):
     r"""A latent-variable model whose posterior is approximated by a network.
 
@@ -103,7 +95,7 @@ class VAE(Sampler, Transformer, Neural):
     """
 
     input: ClassVar[Images] = Images(flat=True)
-    target: ClassVar[Target] = LabelsIfConditional(required=False)
+    target: ClassVar[Target] = Labels(required=False, when="conditional")
     excused: ClassVar[dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": (
             "training draws a code for every row, so a row given twice gets two draws and a row of "

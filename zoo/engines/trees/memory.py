@@ -8,7 +8,7 @@ table; only the functions that Python calls (its doors) are kept on disk.
 Numba's cache does not notice an edited callee in another file: whoever edits this one empties it.
 """
 
-from zoo.engines.trees import compiling as compiling# isort: skip, numba is imported there without garbage collection
+from zoo.engines.trees import compiling  # isort: skip, numba is imported there without garbage collection
 
 from collections.abc import Mapping
 
